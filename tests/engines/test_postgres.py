@@ -523,9 +523,9 @@ def test_doctor_warns_if_the_index_misses_neighbours(
     del tiny
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
-    vectors = np.ones((1200, 48)) + rng.standard_normal((1200, 48)) * 0.02
+    vectors = np.ones((3000, 48)) + rng.standard_normal((3000, 48)) * 0.02
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    records = [Record(f"{n:04}", f"r/{n}.png") for n in range(1200)]
+    records = [Record(f"{n:04}", f"r/{n}.png") for n in range(3000)]
     url = f"{postgres}{'&' if '?' in postgres else '?'}table=missing&breadth=1"
     with pixseek.open("p.lib", engine=url) as library:
         assert library.recall() is None
@@ -759,8 +759,10 @@ def test_building_is_stopped_and_begun_again(
         assert found.reach == Reach(True, 8_000)
         steps.close()
         assert _built(postgres, "halfway")[1] is False
+        assert other.unindexed() == 8_000
         assert list(other.build_indexes())[-1] == (8_000, 8_000)
         assert _built(postgres, "halfway") == (1, True)
+        assert engine.unindexed() == other.unindexed() == 0
         (found,) = engine.nearest(vectors[-1:], 2)
         assert found.ids == ("00000", "07999")
 
@@ -804,8 +806,11 @@ def test_a_run_builds_the_index_and_goes_on_where_it_was_stopped(
 
     with pixseek.open(tmp_path / "p.lib", engine=url) as library:
         assert library.index(tmp_path / "photos", stop=stop, on_progress=halt).stopped
-        assert len(library) == 5
+        assert len(library) == library.unindexed() == 5
         assert _built(postgres, "runs")[1] is False
+        monkeypatch.setenv("PIXSEEK_LIBRARY", str(tmp_path / "p.lib"))
+        said = CliRunner().invoke(main, ["doctor", "--json"]).output
+        assert "5 vectors are not in an index" in said
         assert not library.index(on_progress=seen.append).stopped
         assert [each for each in seen if each.stage == "build"][-1].done == 5
         assert _built(postgres, "runs") == (1, True)

@@ -234,6 +234,7 @@ def _library(config: Config) -> Iterator[Check]:
     try:
         with open_library() as library:
             status, recall = library.status(), library.recall()
+            unindexed = library.unindexed()
     except LibraryNotFoundError:
         yield Check("library", "warn", f"none yet at {place}",
                     "To create it: pixseek index ~/Pictures")  # fmt: skip
@@ -249,6 +250,11 @@ def _library(config: Config) -> Iterator[Check]:
             advice += "breadth=N in its address looks further."
             enough = recall >= _RECALL
             yield Check("index", "ok" if enough else "warn", said, "" if enough else advice)
+        if unindexed:
+            said = f"{wording.counted(unindexed, 'vector')} are not in an index: searches compare "
+            said += "with all of them, which is exact and slow"
+            yield Check("index", "warn", said,
+                        "To build it, as the user who made the tables: pixseek index")  # fmt: skip
         gone = [root for root in status.roots if not root.is_there]
         for root in gone:
             yield Check(

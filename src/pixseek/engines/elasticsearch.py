@@ -15,9 +15,6 @@ A write is durable when it returns: the server writes its log to disk before it 
 
 from __future__ import annotations
 
-import hashlib
-import re
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -26,8 +23,8 @@ from pixseek.engines import elastic_fields as fields
 from pixseek.engines import elastic_inference, elastic_neighbours, facets, remote
 from pixseek.engines.documents import DocumentEngine
 from pixseek.engines.elastic_dialects import DIALECTS, WINDOW, Dialect, Query
-from pixseek.engines.elastic_memory import Mark, Memory
-from pixseek.engines.elastic_server import Refusal, Server, line
+from pixseek.engines.elastic_server import Refusal, line
+from pixseek.engines.elastic_spaces import ElasticSpaces, mark_of
 from pixseek.engines.elastic_words import Counted, asked, counting, told
 from pixseek.engines.remote import Remote
 from pixseek.engines.store import (
@@ -40,7 +37,7 @@ from pixseek.engines.store import (
     Store,
 )
 from pixseek.engines.stored_fields import ORDERS, compiled
-from pixseek.errors import CapabilityError, EngineError, LibraryFormatError
+from pixseek.errors import EngineError
 from pixseek.types import (
     Capabilities,
     Compare,
@@ -54,8 +51,6 @@ from pixseek.types import (
 if TYPE_CHECKING:
     from pixseek.types import Vectors
 
-#: The version of the documents and the mapping; an older pixseek refuses a newer one.
-FORMAT = 1
 #: Counts that are remembered until something is written.
 _MOST_COUNTS = 1_000
 
@@ -99,11 +94,7 @@ def open_elasticsearch(url: str) -> DocumentEngine:
     return DocumentEngine(store)
 
 
-#: The lock under which each library is written by this process.
-_LOCKS: dict[str, threading.RLock] = {}
-
-
-class ElasticStore:
+class ElasticStore(ElasticSpaces):
     """Documents in indexes. See `store.Store`."""
 
     orders = frozenset(ORDERS)
@@ -116,131 +107,16 @@ class ElasticStore:
             at: the server, the name of the library and options.
             dialect: of the server.
         """
-        self.name = at.shown
-        self._server = Server(at)
-        self._dialect = dialect
+        super().__init__(at, dialect)
         self.text_model: str = at.options.get("text_model", "")
-        self._active = at.name
-        self._options = at.options
         #: How many documents fulfil conditions, as of the last refresh.
         self._counts: dict[tuple[str, str], Counted] = {}
-        self._memory = Memory(lambda: self._marks(self._active))
-
-    def check(self) -> None:
-        """Check that the name is free, or that of a library that this pixseek can read.
-
-        Raises:
-            EngineError: it is the name of something else.
-            LibraryFormatError: the library is of a newer format.
-        """
-        self.spaces()
-        known = self._server.ask("GET", f"/{self._active}", absent=404) or {}
-        strange = [index for index in known if not index.startswith(self._alias("")[:-1])]
-        if strange:
-            raise EngineError(
-                "the server has an index of this name that is not a library of pixseek",
-                self.name,
-                f"Choose another name. To search {strange[0]} by the vectors in one of its fields: "
-                "?vector=FIELD",
-            )
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         return elastic_inference.embed_texts(self._server, self.text_model, texts)
 
-    # -------------------------------------------------------------- collections
-
-    def spaces(self) -> list[Space]:
-        if (begun := self._memory.begun) is not None:
-            return list(begun.spaces)
-        # A closed index is no less the active one; what reads it says that it is closed.
-        what = "expand_wildcards=open,closed&filter_path=*.aliases,*.mappings._meta"
-        path = f"/{self._alias('*')}?{what}"
-        active, others = list[Space](), list[Space]()
-        name = ""
-        for index, about in sorted((self._server.ask("GET", path) or {}).items()):
-            if not isinstance(about, Mapping):
-                raise self._server.strange(str({index: about})[:200])
-            meta = about.get("mappings", {}).get("_meta", {}).get("pixseek", {})
-            if meta.get("library") != self._active:
-                continue
-            if meta["format"] > FORMAT:
-                raise LibraryFormatError(
-                    "the library was written by a newer pixseek",
-                    f"{self.name} ({index})",
-                    "Update pixseek: pip install -U pixseek",
-                )
-            space = Space(meta["fingerprint"], meta["dim"], meta["model"])
-            if self._active in about.get("aliases", {}):
-                name = index
-                active.append(space)
-            else:
-                others.append(space)
-        by_hand = f"POST /_aliases makes an index the one in use, as the alias {self._active}."
-        found = remote.active_first(active, others, self.name, self._size, by_hand)
-        self._memory.learn_spaces(found, name)
-        return found
-
-    def _size(self, space: Space) -> int:
-        answer = self._server.ask("GET", f"/{self._alias(_mark(space))}/_count", absent=404)
-        return int(answer["count"]) if answer else 0
-
     def remembering(self) -> AbstractContextManager[Callable[[], bool] | None]:
         return self._memory.remembering()
-
-    def create(self, space: Space) -> None:
-        if space.dim > self._dialect.most_dims:
-            raise CapabilityError(
-                "the engine can't search vectors of so many dimensions",
-                f"{space.dim}, at most {self._dialect.most_dims}",
-                "Use another model, or the embedded engine.",
-            )
-        kind = self._options.get("type", next(iter(self._dialect.types)))
-        vector = {**self._dialect.types[kind], self._dialect.dims: space.dim}
-        settings = dict(self._dialect.settings)
-        for option in ("shards", "replicas"):
-            if option in self._options:
-                settings[f"index.number_of_{option}"] = self._options[option]
-        alias = self._alias(_mark(space))
-        mapping = {
-            "dynamic": False,
-            # The vectors are in `record`, in a sixth of the space.
-            "_source": {"excludes": [self._dialect.vector, "more"]},
-            "_meta": self._meta(space),
-            "properties": fields.properties(self._dialect, vector),
-        }
-        body = {"settings": settings, "mappings": mapping, "aliases": {alias: {}}}
-        made = self._server.ask("PUT", f"/{alias}.1?wait_for_active_shards=1", body, absent=400)
-        if made is None and not any(each == space for each in self.spaces()):
-            # What else a 400 says is an error, but that another process has made it is not.
-            self._server.ask("PUT", f"/{alias}.1", body)
-
-    def activate(self, space: Space) -> None:
-        alias = self._alias(_mark(space))
-        self._server.ask("PUT", f"/{alias}/_mapping", {"_meta": self._meta(space)})
-        actions: list[Query] = [{"add": {"index": f"{alias}.1", "alias": self._active}}]
-        remove = {"index": self._alias("*"), "alias": self._active}
-        if self._dialect.knows_must_exist:
-            actions.insert(0, {"remove": {**remove, "must_exist": False}})
-        elif self._server.ask("GET", f"/_alias/{self._active}", absent=404):
-            actions.insert(0, {"remove": remove})
-        self._server.ask("POST", "/_aliases", {"actions": actions})
-
-    def drop(self, space: Space) -> None:
-        self._server.ask("DELETE", f"/{self._alias(_mark(space))}.1", absent=404)
-
-    def writing(self) -> threading.RLock:
-        return _LOCKS.setdefault(self.name, threading.RLock())
-
-    def close(self) -> None:
-        self._memory.close()
-        self._server.close()
-
-    def _alias(self, mark: str) -> str:
-        return f"{self._active}.pixseek.{mark}"
-
-    def _meta(self, space: Space) -> dict[str, Any]:
-        about = {"fingerprint": space.fingerprint, "dim": space.dim, "model": space.model}
-        return {"pixseek": {"format": FORMAT, "library": self._active, **about}}
 
     # -------------------------------------------------------------- documents by id
 
@@ -251,7 +127,7 @@ class ElasticStore:
             for each, body in zip(documents, fields.bodies(documents, self._dialect), strict=True)
         )
         conflicts, failed = list[str](), list[tuple[str, Mapping[str, Any]]]()
-        for id_, result in self._server.bulk(self._alias(_mark(space)), actions):
+        for id_, result in self._server.bulk(self._alias(mark_of(space)), actions):
             if result["status"] == 409:
                 conflicts.append(id_)
             elif "error" in result:
@@ -274,7 +150,7 @@ class ElasticStore:
         self._memory.doubt()
         actions = ((line({"delete": {"_id": fields.document_id(each)}}), each) for each in ids)
         deleted = 0
-        for _, result in self._server.bulk(self._alias(_mark(space)), actions):
+        for _, result in self._server.bulk(self._alias(mark_of(space)), actions):
             if "error" in result:
                 self._check_there(space, result["error"])
                 raise self._server.refusal(result["status"], result["error"])
@@ -283,7 +159,7 @@ class ElasticStore:
 
     def fetch(self, space: Space, ids: Sequence[str], *, vectors: bool) -> list[Document | None]:
         what = ",".join(fields.WITH_VECTORS if vectors else fields.RECORD)
-        path = f"/{self._alias(_mark(space))}/_mget?_source_includes={what}"
+        path = f"/{self._alias(mark_of(space))}/_mget?_source_includes={what}"
         answer = self._server.ask("POST", path, {"ids": list(map(fields.document_id, ids))})
         found: list[Document | None] = []
         for each in answer["docs"]:
@@ -306,15 +182,6 @@ class ElasticStore:
         mark = self._marks(self._alias("*"))
         self._memory.learn_mark(mark)
         return mark
-
-    def _marks(self, indexes: str) -> Mark:
-        what = "filter_path=indices.*.uuid,indices.*.shards.*.seq_no.max_seq_no"
-        stats = self._server.ask("GET", f"/{indexes}/_stats/docs?level=shards&{what}")
-        return [
-            (index, each.get("uuid"), shard, max(copy["seq_no"]["max_seq_no"] for copy in copies))
-            for index, each in sorted(stats.get("indices", {}).items())
-            for shard, copies in sorted(each["shards"].items())
-        ]
 
     def refresh(self) -> None:
         # Another thread may still be counting what was searchable before.
@@ -402,7 +269,7 @@ class ElasticStore:
 
     def _searched(self, space: Space, bodies: Sequence[Query], how: str = "") -> list[Any]:
         try:
-            return self._server.search(self._alias(_mark(space)), bodies, how)
+            return self._server.search(self._alias(mark_of(space)), bodies, how)
         except Refusal as refusal:
             if refusal.kind == "index_not_found_exception":
                 raise SpaceGoneError(space) from refusal
@@ -478,13 +345,6 @@ class ElasticStore:
 
 
 _BY_ID: Query = {"key": "asc"}
-
-
-def _mark(space: Space) -> str:
-    """Return the part of an index's name that stands for a space."""
-    if re.fullmatch("[0-9a-f]{16,}", space.fingerprint):
-        return space.fingerprint[:16]
-    return hashlib.sha256(space.fingerprint.encode()).hexdigest()[:16]
 
 
 def _filtered(where: Filter | None, *, bare: bool = False) -> Query:

@@ -17,9 +17,7 @@ returns: it is in the server's log.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -32,16 +30,15 @@ from pixseek.engines.milvus_rows import (
     RECORD,
     TYPES,
     WITH_VECTORS,
-    collection_of,
     document_of,
     filtered,
     key_is_above,
     key_is_one,
     key_of,
-    mark_of,
     whole,
 )
 from pixseek.engines.milvus_server import Local, NoCollectionError, Refusal, Server
+from pixseek.engines.milvus_spaces import ONLY_RECORDS, MilvusSpaces
 from pixseek.engines.store import Document, Row, SpaceGoneError, Store
 from pixseek.engines.stored_fields import ORDERS
 from pixseek.errors import EngineError
@@ -50,8 +47,6 @@ from pixseek.types import Capabilities, Compare, FacetField, Filter, Order, Spac
 if TYPE_CHECKING:
     from pixseek.types import Vectors
 
-#: The version of the entities; an older pixseek refuses a newer one.
-FORMAT = 1
 #: If at most so many records fulfil a filter, all are read and scored.
 EXACT = 2_000
 #: How many candidates a search looks at, at least.
@@ -62,7 +57,7 @@ WINDOW = 16_384
 BULK_BYTES = 8_000_000
 #: Entities that are read in one request.
 _PAGE = 5_000
-_ONLY_RECORDS, _SEARCHED = "part == 0", "parts > 0"
+_SEARCHED = "parts > 0"
 
 
 def open_milvus(url: str) -> DocumentEngine:
@@ -103,133 +98,17 @@ def open_milvus(url: str) -> DocumentEngine:
     return DocumentEngine(store)
 
 
-class MilvusStore:
+class MilvusStore(MilvusSpaces):
     """Documents as entities. See `store.Store`."""
 
     #: Milvus sorts by nothing. What it is to sort by is read alone, and sorted here.
     orders: frozenset[Order] = frozenset({"taken_at", "mtime", "size"})
 
     def __init__(self, server: Server, name: str, options: Mapping[str, Any]) -> None:
-        self.name = server.subject
+        super().__init__(server, name, options)
         self.capabilities = Capabilities(
             exact=isinstance(server, Local), max_k=WINDOW, text_search="bm25"
         )
-        self._server, self._library, self._options = server, name, options
-        #: The type of the index of each collection.
-        self._kinds: dict[str, str] = {}
-
-    # -------------------------------------------------------------- collections
-
-    def spaces(self) -> list[Space]:
-        """Return the spaces; see `store.Store`.
-
-        Raises:
-            EngineError: the collection that lists them is somebody else's.
-            LibraryFormatError: the library is of a newer format.
-        """
-        active, others = list[Space](), list[Space]()
-        rows = self._registered()
-        now = next((row["about"]["active"] for row in rows if row["key"] == "active"), None)
-        for row in rows:
-            about = row["about"]
-            if "dim" not in about:
-                continue
-            space = remote.space_of(about, FORMAT, self.name)
-            self._kinds[row["key"]] = about["type"]
-            (active if row["key"] == now else others).append(space)
-        return remote.active_first(active, others, self.name, self._size)
-
-    def _size(self, space: Space) -> int:
-        with contextlib.suppress(SpaceGoneError):
-            return self.count(space, None)
-        return 0
-
-    def _registered(self) -> list[Any]:
-        try:
-            return list(
-                self._server.call(
-                    "query", collection_of(self._library), filter='key != ""',
-                    output_fields=["key", "about"], limit=1_000, consistency_level="Strong",
-                )
-            )  # fmt: skip
-        except NoCollectionError:
-            return []
-
-    def create(self, space: Space) -> None:
-        kind = self._options.get("type", next(iter(TYPES)))
-        client = self._server.client
-        self._make(
-            self._name(space), milvus_rows.schema_of(client, space.dim),
-            milvus_rows.indexes_of(client, kind, is_lite=self._server.is_lite),
-        )  # fmt: skip
-        schema, indexes = milvus_rows.list_of_spaces(client)
-        self._make(collection_of(self._library), schema, indexes, shards=1)
-        self._register(space, kind)
-
-    def _make(self, name: str, schema: Any, indexes: Any, shards: int | None = None) -> None:
-        """Make a collection, unless another process has made it."""
-        more: dict[str, Any] = {}
-        if shards or "shards" in self._options:
-            more["num_shards"] = shards or self._options["shards"]
-        try:
-            self._server.call(
-                "create_collection", name, schema=schema, index_params=indexes,
-                consistency_level="Strong", **more,
-            )  # fmt: skip
-        except Refusal as refusal:
-            if not self._server.call("has_collection", name):
-                raise
-            there = self._server.call("describe_collection", name)
-            known = {each["name"]: each["params"].get("dim") for each in there["fields"]}
-            wanted = {each.name: each.params.get("dim") for each in schema.fields}
-            if {key: str(dim) for key, dim in known.items()} != {
-                key: str(dim) for key, dim in wanted.items()
-            }:
-                raise EngineError(
-                    "the server has another collection of this name",
-                    f"{self.name} ({name})",
-                    "Delete it there, or choose another name.",
-                ) from refusal
-        if "replicas" in self._options:
-            self._server.call("load_collection", name, replica_number=self._options["replicas"])
-
-    def _register(self, space: Space, kind: str, *more: dict[str, Any]) -> None:
-        about = {
-            "format": FORMAT, "fingerprint": space.fingerprint, "dim": space.dim,
-            "model": space.model, "type": kind,
-        }  # fmt: skip
-        rows = [{"key": mark_of(space), "about": about}, *more]
-        nothing = np.ones(2, np.float32)
-        self._server.call(
-            "upsert", collection_of(self._library), [{**row, "nothing": nothing} for row in rows]
-        )
-
-    def activate(self, space: Space) -> None:
-        # One shard takes both rows of a request, or none.
-        kind = self._kind(space)
-        self._register(space, kind, {"key": "active", "about": {"active": mark_of(space)}})
-
-    def drop(self, space: Space) -> None:
-        if any(each.fingerprint == space.fingerprint for each in self.spaces()):
-            one = key_is_one("key", [mark_of(space)])
-            self._server.call("delete", collection_of(self._library), filter=one)
-        with contextlib.suppress(NoCollectionError):
-            self._server.call("drop_collection", self._name(space))
-
-    def writing(self) -> threading.RLock:
-        return remote.writing(self.name)
-
-    def close(self) -> None:
-        self._server.close()
-
-    def _name(self, space: Space) -> str:
-        return collection_of(self._library, space)
-
-    def _call(self, name: str, space: Space, *arguments: Any, **named: Any) -> Any:
-        try:
-            return self._server.call(name, self._name(space), *arguments, **named)
-        except NoCollectionError as error:
-            raise SpaceGoneError(space) from error
 
     def _query(self, space: Space, condition: str, fields: Sequence[str], **named: Any) -> Any:
         return self._call(
@@ -319,7 +198,7 @@ class MilvusStore:
     ) -> list[Document]:
         some = [key_is_above(key_of(after))] if after else []
         some += ["parts == 0"] if bare else []
-        condition = filtered(where, _ONLY_RECORDS, *some)
+        condition = filtered(where, ONLY_RECORDS, *some)
         rows = self._page(space, condition, WITH_VECTORS if vectors else RECORD, limit)
         return [document_of(row, space) for row in rows]
 
@@ -355,7 +234,7 @@ class MilvusStore:
         return self._count(space, filtered(where, *(["parts == 0"] if bare else [])))
 
     def _count(self, space: Space, condition: str) -> int:
-        rows = self._query(space, f"({_ONLY_RECORDS} and {condition})", ["count(*)"])
+        rows = self._query(space, f"({ONLY_RECORDS} and {condition})", ["count(*)"])
         return int(rows[0]["count(*)"])
 
     def browse(
@@ -369,12 +248,12 @@ class MilvusStore:
     ) -> list[Document]:
         column = ORDERS[order]
         field, exists = f"{column.name}_{column.kind}", Compare(order, "exists")
-        valued = self._all(space, filtered(where, _ONLY_RECORDS, filtered(exists)), ["id", field])
+        valued = self._all(space, filtered(where, ONLY_RECORDS, filtered(exists)), ["id", field])
         rows = sorted((whole(row["id"]), row[field]) for row in valued)
         rows.sort(key=lambda row: row[1], reverse=descending)  # ties stay in order of ids
         ids = [id_ for id_, _ in rows]
         if len(ids) < offset + k:
-            lacking = filtered(where, _ONLY_RECORDS, f"(not {filtered(exists)})")
+            lacking = filtered(where, ONLY_RECORDS, f"(not {filtered(exists)})")
             ids += sorted(whole(row["id"]) for row in self._all(space, lacking, ["id"]))
         wanted = ids[offset : offset + k]
         found = self.fetch(space, wanted, vectors=False) if wanted else []
@@ -420,7 +299,7 @@ class MilvusStore:
         self, space: Space, vectors: Vectors, k: int, where: Filter | None
     ) -> list[list[Row]]:
         best: list[list[Row]] = [[] for _ in vectors]
-        condition = filtered(where, _ONLY_RECORDS, _SEARCHED)
+        condition = filtered(where, ONLY_RECORDS, _SEARCHED)
         found: dict[str, str] = {}
 
         def take() -> None:
@@ -435,12 +314,6 @@ class MilvusStore:
                 take()
         take()
         return best
-
-    def _kind(self, space: Space) -> str:
-        """Return the type of the index of a space."""
-        if mark_of(space) not in self._kinds:
-            self.spaces()
-        return self._kinds.get(mark_of(space), next(iter(TYPES)))
 
     def _parameters(self, space: Space, breadth: int | None) -> dict[str, Any]:
         match self._kind(space):
@@ -457,8 +330,8 @@ class MilvusStore:
         self, space: Space, words: Sequence[str], k: int, where: Filter | None
     ) -> WordMatches:
         look = token_words.look_for(words)
-        every = filtered(where, _ONLY_RECORDS, milvus_rows.has_all_words(look.wanted))
-        some = filtered(where, _ONLY_RECORDS, milvus_rows.lacks_a_word(look.wanted))
+        every = filtered(where, ONLY_RECORDS, milvus_rows.has_all_words(look.wanted))
+        some = filtered(where, ONLY_RECORDS, milvus_rows.lacks_a_word(look.wanted))
 
         def search(
             weights: token_words.Sparse, complete: bool, limit: int
@@ -473,7 +346,7 @@ class MilvusStore:
             return [(whole(of["id"]), score, json.loads(whole(of["stems"]))) for of, score in hits]
 
         counts = [self._count(space, milvus_rows.has_word(each)) for each in look.wanted]
-        records = self._count(space, _ONLY_RECORDS)
+        records = self._count(space, ONLY_RECORDS)
         complete = self._count(space, every)
         return token_words.found(look, k, counts, records, complete, search, WINDOW)
 
@@ -482,7 +355,7 @@ class MilvusStore:
     ) -> dict[str, dict[str, int]]:
         """Count the values of facets; Milvus does not, so only these values are read."""
         counts = dict[str, Counter[str]]()
-        for row in self._all(space, filtered(where, _ONLY_RECORDS), ["facets"]):
+        for row in self._all(space, filtered(where, ONLY_RECORDS), ["facets"]):
             for name, values in json.loads(whole(row["facets"])).items():
                 counts.setdefault(name, Counter()).update(values)
         return facets.counted(fields, lambda name: counts.get(name, {}), most)

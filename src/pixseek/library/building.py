@@ -29,3 +29,8 @@ def build(engine: Engine, stop: threading.Event | None) -> Generator[Progress, N
     finally:
         steps.close()
     return False
+
+
+def unindexed(engine: Engine) -> int:
+    """Return how many vectors of an engine wait for their index."""
+    return engine.unindexed() if isinstance(engine, Building) else 0

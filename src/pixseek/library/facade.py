@@ -1132,6 +1132,15 @@ class Library:
         with self._model.waiting("Comparing with every image"):
             return parity.found_by_default(self.opened.engine, queries)
 
+    def unindexed(self) -> int:
+        """Return how many vectors each search compares with because their index is not built yet.
+
+        The next run of `index` builds it, if the user of the server may.
+        """
+        from pixseek.library import building
+
+        return building.unindexed(self.opened.engine)
+
     def version(self) -> str | None:
         """Return a text that differs whenever a search may give another answer.
 

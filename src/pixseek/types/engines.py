@@ -470,6 +470,14 @@ class Building(Protocol):
         """
         ...
 
+    def unindexed(self) -> int:
+        """Return how many vectors have to wait for `build_indexes`; 0 if no index is missing.
+
+        Raises:
+            EngineError: the server is out of reach, or refuses.
+        """
+        ...
+
 
 @runtime_checkable
 class Distant(Protocol):

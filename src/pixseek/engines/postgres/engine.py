@@ -248,9 +248,15 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
 
         Others can write and search meanwhile. See `types.Building`.
         """
+        yield from self._indexes.build(self._all_held())
+
+    def unindexed(self) -> int:
+        """Return how many vectors `build_indexes` would put into indexes."""
+        return self._indexes.lacking(self._all_held())
+
+    def _all_held(self) -> list[Held]:
         with self._looking() as at:
-            held = [] if at is None else list(at.spaces)
-        yield from self._indexes.build(held)
+            return [] if at is None else list(at.spaces)
 
     # -------------------------------------------------------------- reading
 

@@ -79,27 +79,35 @@ class Indexes:
             EngineError: the server is out of reach, or refuses.
         """
         for held in spaces:
-            if not held.indexed and held.space.dim <= MAX_INDEXED_DIM:
-                with self._connections.transaction() as db:
-                    size = self._to_index(db, held)
-                if size:
-                    yield from self._build(held, size)
+            with self._connections.transaction() as db:
+                size = self._to_index(db, held) if self._may_build(db) else 0
+            if size:
+                yield from self._build(held, size)
             self._added[held.number] = 0
 
-    def _to_index(self, db: Any, held: Held) -> int:
-        """Return how many vectors a space has that needs an index; 0 if it needs none.
+    def lacking(self, spaces: list[Held]) -> int:
+        """Return how many vectors of a library `build` would put into indexes, whoever may."""
+        with self._connections.transaction() as db:
+            return sum(self._to_index(db, held) for held in spaces)
 
-        None is built by users who don't own the table, and may not.
-        """
-        few = "SELECT 1 FROM {part} WHERE space = %s LIMIT %s"
-        (size, may_build) = db.execute(
-            self._names.sql(
-                f"SELECT (SELECT count(*) FROM ({few}) AS parts), pg_has_role(relowner, 'USAGE') "
-                "FROM pg_class WHERE oid = to_regclass(%s)"
-            ),
-            [held.number, INDEX_PARTS + 1, self._names.quoted("part")],
+    def _may_build(self, db: Any) -> bool:
+        """Return whether this user owns the table of vectors, as who builds an index must."""
+        (may_build,) = db.execute(
+            "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(%s)",
+            [self._names.quoted("part")],
         ).fetchone()
-        if size <= INDEX_PARTS or not may_build:
+        return bool(may_build)
+
+    def _to_index(self, db: Any, held: Held) -> int:
+        """Return how many vectors a space has that needs an index; 0 if it needs none."""
+        if held.indexed or held.space.dim > MAX_INDEXED_DIM:
+            return 0
+        few = "SELECT 1 FROM {part} WHERE space = %s LIMIT %s"
+        (size,) = db.execute(
+            self._names.sql(f"SELECT count(*) FROM ({few}) AS parts"),
+            [held.number, INDEX_PARTS + 1],
+        ).fetchone()
+        if size <= INDEX_PARTS:
             return 0
         statement = self._names.sql("SELECT count(*) FROM {part} WHERE space = %s")
         return int(db.execute(statement, [held.number]).fetchone()[0])
