@@ -63,6 +63,9 @@ def test_rows_are_updated_one_by_one_and_what_users_say_stays(
         assert record is not None
         assert (record.caption, record.tags) == ("red paint", ("paint", "red"))
         assert library.locate(record) == shop / "img" / "red.png"
+        for named in (shop / "img" / "red.png", table / "img" / "red.png"):
+            assert library.find(named) == record
+        assert library.find(shop / "img" / "white.png") is None
         assert library.original(record) == (shop / "img" / "red.png").read_bytes()
         library.tag([record.id], add=["mine"], rating=5)
 
@@ -131,6 +134,8 @@ def test_columns_and_the_folder_of_images_are_remembered_if_they_are_right(
         record = library.find("goods/2")
         assert record is not None and record.caption == "a pool"
         assert library.original(record) == (shop / "img" / "blue.png").read_bytes()
+        (shop / "img" / "1").write_bytes(b"its path reads like an id")
+        assert library.find(shop / "img" / "1") is None
 
 
 def test_a_data_set_is_recognised_or_named_and_a_folder_if_asked(

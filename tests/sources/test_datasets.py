@@ -29,6 +29,7 @@ def read(folder: Path, **options: Any) -> tuple[Said, dict[str, str]]:
     layout = layout_of(folder)
     assert layout is not None
     of = opened(Root("d", str(folder), kind="dataset", options={"as": layout, **options}))
+    of.permit(private=False, offline=True)
     found, failures = {}, {}
     for event in list(of.scan()):
         if isinstance(event, Failure):
@@ -82,7 +83,9 @@ def test_unsplash_lite_is_joined_from_its_four_files(tmp_path: Path, swapped: bo
     assert said["tags"] == ("house", "water")
     assert (said["latitude"], said["longitude"]) == (69.6, 101.5)
     assert (said["artist"], said["camera_make"], said["iso"]) == ("Ann Lee", "Canon", 200)
-    assert (said["unsure_keywords"], said["unsplash_colors"]) == ("boat", "darkred")
+    assert (said["unsure_keywords"], said["suggested_by_user"]) == ("boat 12%", "house")
+    assert (said["unsplash_colors"], said["image"]) == ("darkred #AA0000", "photos/aaa.jpg")
+    assert said["image_url"] == "https://images.example.org/aaa"
     assert (said["collections"], said["stats_downloads"]) == ("North", 12)
     assert (said["location_name"], str(said["submitted_at"])[:4]) == ("Tromsø", "2020")
 
@@ -183,8 +186,8 @@ def test_shards_of_parquet_are_one_data_set(tmp_path: Path) -> None:
         path = tmp_path / "data" / f"train-0000{shard}-of-00002.parquet"
         pyarrow.parquet.write_table(pa.Table.from_pylist(rows), path)
     assert read(tmp_path) == (
-        {"data/train-00000-of-00002.parquet/0": {"caption": ("red wall",)},
-         "data/train-00001-of-00002.parquet/0": {"caption": ("blue wall",)}}, {},
+        {"data/train-00000-of-00002.parquet/0": {"caption": ("red wall",), "split": "train"},
+         "data/train-00001-of-00002.parquet/0": {"caption": ("blue wall",), "split": "train"}}, {},
     )  # fmt: skip
 
 
@@ -199,7 +202,9 @@ def test_a_cut_shard_is_a_failure_and_the_others_are_read(tmp_path: Path) -> Non
     cut = tmp_path / "train-00001-of-00003.parquet"
     cut.write_bytes(cut.read_bytes()[:-20])
     found, failures = read(tmp_path)
-    assert found == {"0.png": {"caption": ("wall 0",)}, "2.png": {"caption": ("wall 2",)}}
+    assert {key: said["caption"] for key, said in found.items()} == {
+        "0.png": ("wall 0",), "2.png": ("wall 2",),
+    }  # fmt: skip
     # A slash at the end: what lies in the cut file is unknown, so that nothing is removed.
     assert list(failures) == [""]  # d/
     assert cut.name in next(iter(failures.values()))
@@ -220,9 +225,9 @@ def test_labels_of_hugging_face_have_their_names(tmp_path: Path) -> None:
     pyarrow.parquet.write_table(table, tmp_path / "train-00000-of-00001.parquet")
     found, _ = read(tmp_path)
     assert found == {
-        "a.png": {"label": "sandal", "others": "boot; sandal", "n": 3},
-        "b.png": {"n": 4},
-        "c.png": {"label": "7", "others": "boot", "n": 5},
+        "a.png": {"label": "sandal", "others": "boot; sandal", "n": 3, "split": "train"},
+        "b.png": {"n": 4, "split": "train"},
+        "c.png": {"label": "7", "others": "boot", "n": 5, "split": "train"},
     }
 
 
@@ -247,6 +252,18 @@ def test_output_of_img2dataset_and_clip_retrieval(tmp_path: Path) -> None:
     message, unfinished = failures.values()
     assert "00001.parquet" in unfinished
     assert "HTTP 404" in message and "b.jpg" in message
+
+    # With --output_format parquet.
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    content = (out / "00000" / "000000000.jpg").read_bytes()
+    rows = [{**row, "jpg": content if row["status"] == "success" else None} for row in rows]
+    pyarrow.parquet.write_table(pa.Table.from_pylist(rows), whole / "00000.parquet")
+    assert layout_of(whole) is None  # it may be anything
+    (whole / "00000_stats.json").write_text("{}")
+    found, failures = read(whole)
+    assert found["00000.parquet/0"]["source_url"] == "https://images.example.org/a.jpg"
+    assert list(failures.values()) == [message]
 
     made = tmp_path / "made"
     (made / "metadata").mkdir(parents=True)

@@ -323,6 +323,14 @@ def test_the_mapping_is_told_before_a_run(folder: Path) -> None:
         (["2020-07-14 08:36:07.123"], datetime(2020, 7, 14, 8, 36, 7, 123000)),
         (["2024-13-01"], "2024-13-01"), (["99999999999999999999"], 1e20), (["1e3"], 1000.0),
         (["-3"], -3), (["1e999"], "1e999"), (["00:30"], "00:30"),
+        (["24.12.2020", "1.2.2021"], datetime(2020, 12, 24)),
+        (["1.2.2021", "", "n/a"], datetime(2021, 2, 1)),
+        (["02/03/2021", "12/24/2020"], datetime(2021, 2, 3)),
+        (["02/03/2021 9:05 PM", "24/12/2020 12:00 AM"], datetime(2021, 3, 2, 21, 5)),
+        (["2020:12:24 10:11:12"], datetime(2020, 12, 24, 10, 11, 12)),
+        (["24/12/2020", "12/24/2020"], "24/12/2020"), (["24.12.20"], "24.12.20"),
+        (["1.2.2021", "soon"], "1.2.2021"), (["31.2.2021"], "31.2.2021"),
+        (["1.2/2021"], "1.2/2021"),
     ],
 )  # fmt: skip
 def test_a_column_has_the_type_that_all_its_cells_have(
@@ -438,3 +446,38 @@ def test_more_pictures_in_a_row_are_told_and_not_used(folder: Path) -> None:
     assert source(folder / "pairs.parquet").mapped().unused == ("mask",)
     (told,) = (each for each in outlook(folder / "pairs.parquet").columns if each.column == "mask")
     assert told.becomes == "not used" and "--column image=" in told.why
+
+
+@pytest.mark.parametrize(
+    ("mark", "cells", "order", "day", "why"),
+    [
+        (",", ["4/5/2021", "6/7/2021"], "", "2021-04-05", "month first (a guess"),
+        (";", ["4/5/2021", "6/7/2021"], "", "2021-05-04", "day first (a guess"),
+        (",", ["4-5-2021", "6-7-2021"], "", "2021-05-04", "--column month-first="),
+        (",", ["4/5/2021", "6/17/2021"], "", "2021-04-05", "month first"),
+        (",", ["4.5.2021", "6.7.2021"], "", "2021-05-04", "day first"),
+        (",", ["4/5/2021", "6/7/2021"], "day-first", "2021-05-04", "day first"),
+        (",", ["4/5/2021", "6/17/2021"], "day-first", None, "not all of its cells"),
+        (",", ["2021-05-04"], "", "2021-05-04", ""),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(("name", "field"), [("made", "made"), ("Date taken", "taken_at")])
+def test_the_order_of_dates_is_told_and_can_be_chosen(
+    folder: Path, mark: str, cells: list[str], order: str, day: str | None, why: str,
+    name: str, field: str,
+) -> None:  # fmt: skip
+    from pixseek.library.recognising import outlook
+
+    lines = [f"img/{c}.png{mark}{cell}" for c, cell in zip(COLOURS, cells, strict=False)]
+    (folder / "t.csv").write_text("\n".join([f"file{mark}{name}", *lines]))
+    columns = {order: name} if order else {}
+    said = read(source(folder / "t.csv", columns=columns))[0]["img/red.png"][field]
+    if day is None:
+        assert said == cells[0]  # as the table has it
+    else:
+        assert str(said)[:10] == day
+        assert isinstance(said, str if field == "taken_at" else datetime)
+    (told,) = (
+        each for each in outlook(folder / "t.csv", columns=columns).columns if each.column == name
+    )
+    assert why in told.why and bool(why) == bool(told.why)

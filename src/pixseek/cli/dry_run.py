@@ -1,10 +1,12 @@
-"""`pixseek index --dry-run`: what paths are taken for, before anything is indexed."""
+"""`pixseek index --dry-run`: what paths are taken for, before anything is indexed; --column."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from pixseek.cli import wording
 from pixseek.cli.hints import settings
@@ -19,6 +21,24 @@ _FAILURES = 5
 _LONGEST = 120
 _KINDS = {"text": "text", "int": "whole number", "float": "number", "bool": "yes or no",
           "time": "date", "list": "texts"}  # fmt: skip
+
+
+def columns_by_role(
+    ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
+) -> dict[str, str]:
+    """Return the names of columns by their roles, of texts such as image=photo_url."""
+    if not value:
+        return {}
+    from pixseek.library.recognising import ROLES
+
+    columns = dict[str, str]()
+    for each in value:
+        role, equals, name = each.partition("=")
+        if role not in ROLES or not equals or not name:
+            what = f"{each!r} is not like image=NAME ({', '.join(ROLES)})."
+            raise click.BadParameter(what, ctx, param)
+        columns[role] = f"{columns[role]},{name}" if role in columns else name
+    return columns
 
 
 def show_sources(

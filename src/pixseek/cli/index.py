@@ -15,6 +15,7 @@ import click
 from click.core import ParameterSource
 
 from pixseek.cli import progress
+from pixseek.cli.dry_run import columns_by_role, show_sources
 from pixseek.cli.hints import named_library, settings
 from pixseek.cli.options import Command, open_library, private_option, warn
 from pixseek.cli.output import write_json
@@ -34,19 +35,6 @@ def _tiles(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
     if not (columns.isdecimal() and rows.isdecimal()):
         raise click.BadParameter(f"{value!r} is not like 2x2 (columns x rows).", ctx, param)
     return int(columns), int(rows)
-
-
-def _columns(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
-    """Return the names of columns by their roles, of texts such as image=photo_url."""
-    columns: dict[str, str] = {}
-    for each in value:
-        role, equals, name = each.partition("=")
-        if role not in ("image", "caption", "tags", "date", "id") or not equals or not name:
-            raise click.BadParameter(
-                f"{each!r} is not like image=NAME (image, caption, tags, date, id).", ctx, param
-            )
-        columns[role] = f"{columns[role]},{name}" if role in columns else name
-    return columns
 
 
 class PathOrUrl(click.Path):
@@ -114,9 +102,10 @@ class PathOrUrl(click.Path):
               help="Take PATH for a folder, archive, table, or a data set: unsplash, flickr8k, "
               "flickr30k, captions, coco, img2dataset, clip-retrieval, imagefolder, parquet; "
               "remembered. [default: recognised by its files]")  # fmt: skip
-@click.option("--column", "columns", multiple=True, metavar="ROLE=NAME", callback=_columns,
+@click.option("--column", "columns", multiple=True, metavar="ROLE=NAME", callback=columns_by_role,
               help="Of tables: the column of the image, caption, tags, date or id, if its name is "
-              "not recognised (image=photo_url); remembered; repeatable.")  # fmt: skip
+              "not recognised (image=photo_url), or one whose dates are written day-first or "
+              "month-first; remembered; repeatable.")  # fmt: skip
 @click.option("--images", type=click.Path(exists=True, file_okay=False), metavar="DIR",
               help="Of tables: the folder that paths are relative to; remembered. "
               "[default: the folder of the table]")  # fmt: skip
@@ -247,8 +236,6 @@ def index(
     continue. A second Ctrl-C stops at once, and loses the last few seconds.
     """
     if dry_run:
-        from pixseek.cli.dry_run import show_sources
-
         if not paths:
             raise click.UsageError("--dry-run needs a PATH.", ctx)
         show_sources(paths, read_as, columns, images, as_json=as_json)

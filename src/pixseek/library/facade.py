@@ -286,8 +286,9 @@ class Library:
                 None for the last choice, at first not to read.
             read_as: what the paths are taken for: "folder", "archive", "table", or the layout of
                 a data set, such as "coco"; None to recognise it by name and content.
-            columns: of tables: the column for "image", "caption", "tags", "date" or "id", where
-                the usual names are not right; remembered.
+            columns: of tables: the column for "image", "caption", "tags", "date" or "id", if the
+                usual names are not right, and columns whose dates are "day-first" (5/6/2024 is in
+                June), "month-first" or "year-first"; remembered.
             images: the folder that paths in tables are relative to, and may not lead out of; None
                 for the last choice, at first the folder of the table.
             keep: the folder in which images that tables name by URL are kept as they were fetched;

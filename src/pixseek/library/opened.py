@@ -28,6 +28,7 @@ from pixseek.errors import (
 from pixseek.indexing.lock import IndexingLock
 from pixseek.library import named_paths
 from pixseek.library.named_urls import uri_of as uri_of_url
+from pixseek.library.places import uris_in_tables
 from pixseek.library.remembering import remember_new
 from pixseek.library.roots import Roots
 from pixseek.library.trust import ENGINE, Gate, check_new
@@ -154,12 +155,23 @@ class Opened:
             record = self._in_another_form("uri", uri)
         if record is None and self.roots.is_item(text):
             record = self.engine.get([record_id(text)])[0]  # as lists show members of archives
+        if record is None:
+            record = self._named_in_table(text)
         if record is not None and self.roots.is_item(record.uri):
             return record
         path = self.locate(record) if record is not None else None
         if record is None or path is None or record.stamp is None:
             return None
         return record if _size(path) in (None, record.stamp.size) else None
+
+    def _named_in_table(self, path: str) -> Record | None:
+        """Return the record that a table has of an image file; None if none has one."""
+        place = named_paths.absolute(path)
+        local = (root for root in self.roots.all() if root.is_local)
+        ids = [record_id(uri) for uri in uris_in_tables(local, place)]
+        records = self.engine.get(ids) if ids else []
+        # A table whose rows have ids may have one that reads like a path.
+        return next((each for each in records if each and self.locate(each) == place), None)
 
     def image_term(
         self,

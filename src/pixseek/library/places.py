@@ -65,6 +65,21 @@ def uri_in(roots: Iterable[Root], path: Path) -> str | None:
     return None
 
 
+def uris_in_tables(roots: Iterable[Root], path: Path) -> Iterator[str]:
+    """Yield the URIs that an image file has in tables and data sets that name it by its path.
+
+    Args:
+        roots: on this machine.
+        path: absolute.
+    """
+    for root in roots:
+        if root.kind in ("table", "dataset"):
+            beside = root.path.parent if root.kind == "table" else root.path
+            images = Path(root.options.get("images") or beside)
+            if path.is_relative_to(images):
+                yield f"{root.name}/{path.relative_to(images).as_posix()}"
+
+
 def container(root: Root, uri: str) -> str:
     """Return where the file is that has an item of a root that is not a folder, or the root's URL.
 

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 from pixseek.errors import SourceError
 from pixseek.library.opening import OpenSources
+from pixseek.sources.columns import ROLES
 from pixseek.types import Candidate, Failure, Root, Scalar
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from pixseek.sources.rows import Mapped
+
+__all__ = ["ROLES", "Meaning", "Outlook", "names_urls", "outlook"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,8 @@ def _meanings(mapped: Mapped) -> list[Meaning]:
     found = [Meaning(roles.image, "image")]
     found += [Meaning(name, "caption") for name in roles.captions]
     found += [Meaning(name, "tags") for name in roles.tags]
-    singles = ((roles.date, "date"), (roles.id, "id"), (roles.people, "people"))
+    found += [Meaning(roles.date, "date", why=mapped.date.why)] if roles.date else []
+    singles = ((roles.id, "id"), (roles.people, "people"))
     found += [Meaning(name, role) for name, role in singles if name]
     for name, target in mapped.columns.items():
         field = target.name if target.name in FIELDS else f"fields.{target.name}"

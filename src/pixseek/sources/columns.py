@@ -9,7 +9,6 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Literal
 
 from pixseek.errors import SourceError, unknown
@@ -22,15 +21,18 @@ from pixseek.sources.captions import (
     is_image_name,
     plain_name,
 )
+from pixseek.sources.dates import ORDERS, Order, Orders, iso, ordered
 from pixseek.sources.tabular import Blob, Row, Value
 from pixseek.types import Scalar
 from pixseek.types.dataclass import dataclass
 from pixseek.types.texts import composed
 
 Kind = Literal["text", "int", "float", "bool", "time", "list", "image"]
+#: How the texts of a column are read: "comma" for numbers such as 1,5, an order for dates.
+Reading = Literal["", "comma"] | Order
 
 #: What a column can be named for, in `--column ROLE=NAME`.
-ROLES = ("image", "caption", "tags", "date", "id")
+ROLES = ("image", "caption", "tags", "date", "id", *ORDERS)
 
 _URLS = ("imageurl", "photoimageurl", "imgurl", "pictureurl", "url", "src", "link")
 _TAGS = ("tags", "tag", "keywords", "keyword", "subject")
@@ -54,9 +56,6 @@ _FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _LIST = 100_000
 #: 1.234,50 and 1234,5.
 _COMMA = re.compile(r"[+-]?([1-9][0-9]{0,2}(\.[0-9]{3})+|0|[1-9][0-9]{0,17})(,[0-9]{1,18})?")
-_TIME = re.compile(
-    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?( ?(Z|UTC|[+-]\d\d(:?\d\d)?))?)?"
-)
 
 
 class Column:
@@ -67,6 +66,7 @@ class Column:
         count: cells that are not empty.
         low: smallest number.
         high: largest number.
+        orders: in which its cells are dates.
     """
 
     def __init__(self, name: str, *, is_text: bool, has_commas: bool = False) -> None:
@@ -78,6 +78,8 @@ class Column:
             has_commas: 1,5 may be a number.
         """
         self._may_have_commas = is_text and has_commas
+        # Tables with decimal commas are not American.
+        self.orders = Orders(american=not has_commas)
         self.name, self.count, self.low, self.high = name, 0, math.inf, -math.inf
         self._possible: list[Kind] = ["bool", "int", "float", "time"] if is_text else ["time"]
         self._found: set[Kind] = set()
@@ -88,9 +90,13 @@ class Column:
         if value is None or value in ("", ()):
             return
         if isinstance(value, str):
-            if value.casefold() in _NOTHING and (self._possible or self._may_have_commas):
+            if value.casefold() in _NOTHING and (
+                self._possible or self._may_have_commas or self.orders
+            ):
                 return
             self.count += 1
+            if self.orders:
+                self.orders.see(value)
             if self._may_have_commas:
                 self._may_have_commas = (number := with_comma(value)) is not None
                 if number is not None:
@@ -112,10 +118,19 @@ class Column:
     def _range(self, number: float) -> None:
         self.low, self.high = min(self.low, number), max(self.high, number)
 
-    @property
-    def has_commas(self) -> bool:
-        """Whether its cells are numbers, and the comma is their decimal point."""
-        return self._found == {"text"} and self._may_have_commas and not self._possible
+    def reading(self, asked: Order | None = None) -> Reading:
+        """Return how its texts are read; "" for as they are, and for ISO dates.
+
+        Args:
+            asked: the order of its dates that a user named; None for none.
+        """
+        if self._found != {"text"} or self._possible:
+            return ""
+        if self._may_have_commas:
+            return "comma"
+        if asked is not None:
+            return asked if self.orders.fit(asked) else ""
+        return self.orders.best or ""
 
     @property
     def kind(self) -> Kind:
@@ -125,8 +140,10 @@ class Column:
             # "f" alone may be a sex, and "no" a language.
             is_certain = self._words & {"true", "false", "yes"} or self._words >= {"t", "f"}
             return first if first != "bool" or is_certain else "text"
-        if self.has_commas:
+        if self._found == {"text"} and self._may_have_commas:
             return "float"
+        if self._found == {"text"} and self.orders:
+            return "time"
         if self._found == {"int", "float"}:
             return "float"
         return next(iter(self._found)) if len(self._found) == 1 else "text"
@@ -146,8 +163,10 @@ def _kind_of(value: Value) -> Kind:
     return "list" if isinstance(value, tuple) else "text"
 
 
-def read(text: str, kind: Kind) -> Scalar:
+def read(text: str, kind: Kind, reading: Reading = "") -> Scalar:
     """Return what a text stands for as a value of a kind; None if it is not one."""
+    if reading:
+        return with_comma(text) if reading == "comma" else ordered(text, reading)
     if kind == "bool":
         lower = text.casefold()
         return True if lower in _TRUE else False if lower in _FALSE else None
@@ -160,7 +179,7 @@ def read(text: str, kind: Kind) -> Scalar:
             return None
         return float(text) if math.isfinite(float(text)) else None
     if kind == "time":
-        return _moment(text)
+        return iso(text)
     return text
 
 
@@ -169,21 +188,6 @@ def with_comma(text: str) -> float | None:
     if not _COMMA.fullmatch(text):
         return None
     return float(text.replace(".", "").replace(",", "."))
-
-
-def _moment(text: str) -> datetime | None:
-    if not _TIME.fullmatch(text):
-        return None
-    text = re.sub(r" ?(UTC|Z)$", "+00:00", text)
-    text = re.sub(r"(\.\d{6})\d+", r"\1", text)
-    text = re.sub(r"\.(\d{1,5})(?=$|[+-])", lambda part: "." + part[1].ljust(6, "0"), text)
-    text = re.sub(r"([+-]\d\d)(\d\d)?$", lambda part: f"{part[1]}:{part[2] or '00'}", text) if (
-        re.search(r":\d\d.*[+-]\d\d(\d\d)?$", text)
-    ) else text  # fmt: skip
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +201,7 @@ class Roles:
         date: when it was taken; "" for none.
         id: names the row; "" if the image does.
         people: names of those in it; "" for none.
+        orders: of the dates in columns for which a user named it, by column.
     """
 
     image: str
@@ -205,6 +210,7 @@ class Roles:
     date: str = ""
     id: str = ""
     people: str = ""
+    orders: tuple[tuple[str, Order], ...] = ()
 
 
 def roles_of(sample: Sequence[Row], asked: Mapping[str, str], subject: object) -> Roles:
@@ -212,7 +218,8 @@ def roles_of(sample: Sequence[Row], asked: Mapping[str, str], subject: object) -
 
     Args:
         sample: the first rows.
-        asked: column by role; see `ROLES`. "caption" and "tags" may name several, with commas.
+        asked: column by role; see `ROLES`. "caption", "tags" and orders may name several, with
+            commas.
         subject: the table, for errors.
 
     Raises:
@@ -240,7 +247,8 @@ def roles_of(sample: Sequence[Row], asked: Mapping[str, str], subject: object) -
         )  # fmt: skip
     usual = [by_plain[name] for name in CAPTION_NAMES if name in by_plain and name != "title"]
     usual += [name for name in names if _NUMBERED_CAPTION.fullmatch(plain_name(name))]
-    rest = [name for name in usual if name != image and name not in sum(found.values(), ())]
+    taken = {name for role, named in found.items() if role not in ORDERS for name in named}
+    rest = [name for name in usual if name != image and name not in taken]
     return Roles(
         image,
         found.get("caption", tuple(rest)),
@@ -248,6 +256,7 @@ def roles_of(sample: Sequence[Row], asked: Mapping[str, str], subject: object) -
         found.get("date", tuple(by_plain[n] for n in _DATES if n in by_plain) or ("",))[0],
         found.get("id", ("",))[0],
         next((by_plain[name] for name in _PEOPLE if name in by_plain), ""),
+        tuple((name, order) for order in ORDERS for name in found.get(order, ())),
     )
 
 
@@ -290,13 +299,35 @@ class Target:
         name: of the field.
         kind: of its values.
         why: why the field has another name than the column, or what it fills; "" if it has not.
-        has_commas: whether 1,5 is a number in it.
+        reading: how texts in it are read.
     """
 
     name: str
     kind: Kind
     why: str = ""
-    has_commas: bool = False
+    reading: Reading = ""
+
+
+def date_of(columns: Mapping[str, Column], roles: Roles) -> Target:
+    """Return how the column of dates is read."""
+    column = columns.get(roles.date)
+    return Target("taken_at", "time") if column is None else _target(column, "taken_at", "", roles)
+
+
+def _target(column: Column, name: str, why: str, roles: Roles) -> Target:
+    """Return what becomes of a column, with how its dates are read if that needs words."""
+    asked = dict(roles.orders).get(column.name)
+    reading, kind = column.reading(asked), column.kind
+    if asked and not reading:
+        kind, how = "text", f"not all of its cells are dates in the order {asked}"
+    elif reading in ("", "comma"):
+        how = ""
+    else:
+        how = reading.replace("-", " ")
+        if not asked and not column.orders.are_clear:
+            other = "month-first" if reading == "day-first" else "day-first"
+            how += f" (a guess: no day is above 12); to change it: --column {other}={column.name}"
+    return Target(name, kind, "; ".join(filter(None, (why, how))), reading)
 
 
 def targets_of(columns: Iterable[Column], roles: Roles) -> dict[str, Target]:
@@ -320,7 +351,7 @@ def targets_of(columns: Iterable[Column], roles: Roles) -> dict[str, Target]:
         while name in used:
             name, why = f"{name}_{number}", "another column has its name"
         used.add(name)
-        targets[column.name] = Target(name, column.kind, why, column.has_commas)
+        targets[column.name] = _target(column, name, why, roles)
     return targets
 
 
@@ -339,7 +370,7 @@ def _fits(column: Column, name: str) -> bool:
 
 
 def described_by(
-    rows: Sequence[Row], roles: Roles, targets: Mapping[str, Target]
+    rows: Sequence[Row], roles: Roles, targets: Mapping[str, Target], date: Target
 ) -> dict[str, Scalar | tuple[str, ...]]:
     """Return what the rows about one image say, as the fields of an `Item`.
 
@@ -366,7 +397,7 @@ def described_by(
             name.strip() for text in people for name in text.split(";") if name.strip()
         )
     for value in (row.get(roles.date) for row in rows) if roles.date else ():
-        moment = read(value, "time") if isinstance(value, str) else value
+        moment = read(value, "time", date.reading) if isinstance(value, str) else value
         if isinstance(moment, datetime | str):
             said["taken_at"] = moment.isoformat() if isinstance(moment, datetime) else moment
         elif isinstance(value, str) and value:
@@ -382,8 +413,7 @@ def described_by(
             continue
         for row in rows:
             value = row.get(name)
-            read_as = with_comma if target.has_commas else partial(read, kind=target.kind)
-            found = read_as(value) if isinstance(value, str) else value
+            found = read(value, target.kind, target.reading) if isinstance(value, str) else value
             if found is not None and not isinstance(found, Blob | tuple):
                 is_whole = isinstance(found, int) and not isinstance(found, bool)
                 said[target.name] = (

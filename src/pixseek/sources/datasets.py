@@ -17,7 +17,7 @@ from pixseek.errors import SourceError, unknown
 from pixseek.images import EXTENSIONS
 from pixseek.sources.captions import NUMBERED
 from pixseek.sources.cells import rows_of_cells
-from pixseek.sources.chained import Chain, as_far
+from pixseek.sources.chained import Chain, as_far, downloaded
 from pixseek.sources.columns import Roles, read
 from pixseek.sources.rows import RowSource
 from pixseek.sources.tables import open_table
@@ -107,8 +107,10 @@ def _unsplash(folder: Path, found: Sequence[Path], images: Path) -> Iterator[Row
             if swapped:
                 latitude, longitude = longitude, latitude
             said |= {"latitude": latitude, "longitude": longitude}
-            for key in ("location_latitude", "location_longitude", "image_url"):
+            for key in ("location_latitude", "location_longitude"):
                 said.pop(key, None)
+            if said["image"] == said.get("image_url"):
+                del said["image_url"]
             first, last = row.get("photographer_first_name"), row.get("photographer_last_name")
             said["artist"] = f"{first or ''} {last or ''}".strip() or None
             for name in list(said):
@@ -122,15 +124,19 @@ def _unsplash(folder: Path, found: Sequence[Path], images: Path) -> Iterator[Row
             if kind == "keywords":
                 keyword = row.get("keyword") or ""
                 by_user = read(row.get("suggested_by_user") or "", "bool")
-                column = "keywords" if by_user else "keywords_of_models"
                 # A keyword that only a service suggested, with little confidence, is not a tag.
                 sure = max(_number(row.get(f"ai_service_{n}_confidence")) for n in (1, 2))
-                yield {"id": photo, column: (keyword,)} if by_user or sure >= _SURE else {
-                    "id": photo, "unsure_keywords": (keyword,)
-                }  # fmt: skip
+                if by_user:
+                    yield {"id": photo, "keywords": (keyword,), "suggested_by_user": (keyword,)}
+                elif sure >= _SURE:
+                    yield {"id": photo, "keywords_of_models": (keyword,)}
+                else:
+                    yield {"id": photo, "unsure_keywords": (f"{keyword} {sure:.0f}%",)}
             elif kind == "colors":
-                name = row.get("keyword") or row.get("hex") or ""
-                yield {"id": photo, "unsplash_colors": (name,)}
+                code = f"#{row['hex']}" if row.get("hex") else ""
+                share = f"{_number(row.get('ai_coverage')):.0%}" if row.get("ai_coverage") else ""
+                color = " ".join(filter(None, (row.get("keyword"), code, share)))
+                yield {"id": photo, "unsplash_colors": (color,)}
             else:
                 yield {"id": photo, "collections": (row.get("collection_title") or "",)}
 
@@ -271,14 +277,16 @@ _OF = re.compile(r"[\w.-]*-\d{5}-of-\d{5}(-[0-9a-f]+)?\.(parquet|arrow)")
 
 def _parquet_files(folder: Path, names: Sequence[str]) -> Sequence[str]:
     """Return the shards of a data set in Parquet that holds pictures or names them."""
-    places = [(folder, "")]
-    if "data" in names:
-        places.append((folder / "data", "data/"))
-    for place, below in places:
-        shards = [name for name in sorted(_names(place)) if _OF.fullmatch(name)]
-        if shards:
-            return [below + name for name in shards]
-    return []
+    if "dataset_dict.json" in names:  # of save_to_disk: a folder for each split
+        return [name for split in _folders(folder) for name in _shards(folder, f"{split}/")]
+    found = _shards(folder, "") or (_shards(folder, "data/") if "data" in names else [])
+    # `img2dataset --output_format parquet` writes nothing else, and counts beside each shard.
+    alone = (name for name in names if _SHARD.fullmatch(name) and f"{name[:-8]}.tar" not in names)
+    return found or [name for name in alone if f"{name[:-8]}_stats.json" in names]
+
+
+def _shards(folder: Path, below: str) -> list[str]:
+    return [below + name for name in sorted(_names(folder / below)) if _OF.fullmatch(name)]
 
 
 # ------------------------------------------------------------------ what img2dataset writes
@@ -298,20 +306,12 @@ def _img2dataset(folder: Path, found: Sequence[Path], images: Path) -> Iterator[
         below = path.name[:-8]
         present = {name.partition(".")[0]: name for name in _names(path.parent / below)
                    if Path(name).suffix.lower() in EXTENSIONS}  # fmt: skip
-        for row in as_far(open_table(str(path)), folder):
+        for row in map(downloaded, as_far(open_table(str(path)), folder)):
             if isinstance(row, BadRow):
                 yield row
                 continue
             key = str(row.get("key") or "")
-            if row.get("status") not in (None, "success"):
-                yield BadRow(
-                    f"img2dataset has no image of it: {row.get('error_message') or row['status']}"
-                    f" ({row.get('url')})"
-                )
-                continue
-            said = {name: value for name, value in row.items()
-                    if name not in ("status", "error_message", "width", "height")}  # fmt: skip
-            yield {**said, "image": f"{below}/{present.get(key, key + '.jpg')}"}
+            yield {**row, "image": f"{below}/{present.get(key, key + '.jpg')}"}
     shards = {name for name in _folders(folder) if re.fullmatch(r"\d{5,}", name)}
     for name in sorted(shards - {path.name[:-8] for path in found}):
         yield BadRow(f"img2dataset has not finished {name}: there is no {name}.parquet")

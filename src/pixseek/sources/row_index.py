@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pixseek.sources.columns import Column, Roles, Target, described_by, targets_of
+from pixseek.sources.columns import Column, Roles, Target, date_of, described_by, targets_of
 from pixseek.sources.tabular import BadRow, Blob, Row, Table, Value
 from pixseek.types import Failure, Scalar
 
@@ -40,6 +40,7 @@ class RowIndex:
         self.count = 0
         self.problems: list[Failure] = []
         self.targets: dict[str, Target] = {}
+        self.date = Target("taken_at", "time")
         self.unused: tuple[str, ...] = ()  # columns of pictures besides the one of the image
         self._unlisted = 0
         self._lock = threading.Lock()
@@ -106,6 +107,7 @@ class RowIndex:
                 )
             )  # fmt: skip
         self.targets = targets_of(columns.values(), self.roles)
+        self.date = date_of(columns, self.roles)
         self.unused = tuple(
             name
             for name, column in columns.items()
@@ -123,7 +125,7 @@ class RowIndex:
 
     def marks(self) -> str:
         """Return a text that differs if columns mean something else."""
-        return repr((self.roles, sorted(self.targets.items())))
+        return repr((self.roles, sorted(self.targets.items()), self.date))
 
     def images(self) -> Iterator[tuple[str, list[tuple[int, Row]], str]]:
         """Yield the key of each image, its rows with their numbers, and a digest of those."""
@@ -168,7 +170,7 @@ class RowIndex:
 
     def fields_of(self, rows: Sequence[Row]) -> dict[str, Scalar | tuple[str, ...]]:
         """Return what rows about one image say."""
-        said = described_by(rows, self.roles, self.targets)
+        said = described_by(rows, self.roles, self.targets, self.date)
         reference = rows[0].get(self.roles.image) if rows else None
         if isinstance(reference, str) and is_url(reference):
             said.setdefault("source_url", without_password(reference.strip()))

@@ -57,6 +57,7 @@ class Mapped:
         rows: how many it has.
         images: how many it names.
         roles: columns with a meaning of their own.
+        date: how the column of dates is read.
         columns: all others that have values, with their fields.
         fields: of the first few images.
         unused: columns of pictures besides that of the image.
@@ -67,6 +68,7 @@ class Mapped:
     rows: int
     images: int
     roles: Roles
+    date: Target
     columns: Mapping[str, Target]
     fields: tuple[tuple[str, Mapping[str, Scalar | tuple[str, ...]]], ...]
     problems: tuple[Failure, ...]
@@ -209,7 +211,7 @@ class RowSource:
         index = self._latest()
         first = itertools.islice(index.images(), 3)
         return Mapped(
-            self._what, index.count, index.image_count(), index.roles, index.targets,
+            self._what, index.count, index.image_count(), index.roles, index.date, index.targets,
             tuple((key, index.fields_of([row for _, row in rows])) for key, rows, _ in first),
             tuple(index.problems), index.unused,
         )  # fmt: skip

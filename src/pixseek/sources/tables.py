@@ -106,8 +106,7 @@ class _UrlList(OneFile):
         for line in _lines_of(self.path):
             text = line.strip()
             if text and not text.startswith("#"):
-                is_url = re.match(r"https?://\S+$", text, re.IGNORECASE)
-                yield {"url": text} if is_url else BadRow("The line is not a URL")
+                yield {"url": text} if _is_url(text) else BadRow("The line is not a URL")
 
 
 def is_list_of_urls(path: Path) -> bool:
@@ -119,18 +118,23 @@ def is_list_of_urls(path: Path) -> bool:
         return False
     lines = (line.strip() for line in first.splitlines())
     line = next((each for each in lines if each and not each.startswith("#")), "")
-    return re.match(r"https?://\S+$", line, re.IGNORECASE) is not None
+    return _is_url(line)
+
+
+def _is_url(text: str) -> bool:
+    return re.match(r"https?://\S+$", text, re.IGNORECASE) is not None
 
 
 def _head(cells: Sequence[str]) -> tuple[list[str], bool]:
     """Return the names of columns, and whether they are those of the first row."""
     known = {plain_name(cell) for cell in cells}
-    if not known & {*IMAGE_NAMES, *CAPTION_NAMES} and any(map(is_image_name, cells)):
-        # No names, as in Flickr8k.token.
+    images = [n for n, cell in enumerate(cells) if is_image_name(cell) or _is_url(cell)]
+    if not known & {*IMAGE_NAMES, *CAPTION_NAMES} and images:
+        # No names, as in Flickr8k.token, or as Conceptual Captions are published.
         names = [f"column_{number}" for number in range(1, len(cells) + 1)]
-        names[next(n for n, cell in enumerate(cells) if is_image_name(cell))] = "image"
-        if len(names) > 1 and names[-1] != "image":
-            names[-1] = "caption"
+        names[images[0]] = "image"
+        if len(names) > 1:
+            names[0 if names[-1] == "image" else -1] = "caption"
         return names, False
     names = []
     for number, cell in enumerate(cells, 1):
