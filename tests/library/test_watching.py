@@ -371,3 +371,24 @@ def test_wrong_folders_are_errors(library: pixseek.Library, tmp_path: Path) -> N
         next(iter(library.watch(tmp_path / "none")))
     with pytest.raises(SourceError, match="no folder to watch"):
         next(iter(library.watch()))
+
+
+@pytest.mark.slow
+def test_videos_are_seen_and_a_clip_with_its_photo(library: pixseek.Library, photos: Path) -> None:
+    pytest.importorskip("av", reason="av is not installed")
+    from films import film
+
+    short = (("red", 1.0), ("blue", 1.0))
+    with watching(library, photos) as watch:
+        film(photos / "a.mp4")
+        watch.until_it_holds("p/a.mp4")
+        draw(photos / "IMG_1.JPG", "green")
+        watch.until_it_holds("p/a.mp4", "p/IMG_1.JPG")
+        film(photos / "IMG_1.MOV", short)
+        watch.until(lambda: any(len(each.parts) == 3 for each in library.records()
+                                if each.name == "IMG_1.JPG"))  # fmt: skip
+        watch.until_it_holds("p/a.mp4", "p/IMG_1.JPG")
+        (photos / "IMG_1.JPG").unlink()
+        watch.until_it_holds("p/a.mp4", "p/IMG_1.MOV")
+        (photos / "a.mp4").unlink()
+        watch.until_it_holds("p/IMG_1.MOV")

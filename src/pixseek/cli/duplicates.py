@@ -162,6 +162,7 @@ def _move(library: Library, found: list[DuplicateGroup], target: Path, *, yes: b
                 ) from error
             moved += 1
             gone.append(record.id)
+            _move_clip(library, record, place, target)
         given += library.copy_annotations(gone, group.kept.id)
     echo(
         f"Moved {wording.counted(moved, 'image')}. "
@@ -170,6 +171,20 @@ def _move(library: Library, found: list[DuplicateGroup], target: Path, *, yes: b
     if given:
         kept = wording.counted(given, "kept image")
         echo(f"{kept} got what you said of the moved ones: tags, rating, caption, fields.")
+
+
+def _move_clip(library: Library, record: Record, place: Path, target: Path) -> None:
+    """Move the clip of a live photo to where its photo was moved: alone it would be a video."""
+    from pixseek.library.surfaces import clip_of
+
+    clip = clip_of(library, record)
+    if clip is None:
+        return
+    try:
+        files.move(clip, place.with_name(clip.name), into=target)
+    except OSError as error:
+        why = error.strerror or error
+        warn(f"The clip of a live photo was not moved ({why}): {wording.visible(str(clip))}")
 
 
 def _place(library: Library, record: Record) -> str:

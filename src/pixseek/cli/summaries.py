@@ -233,6 +233,9 @@ def _write_skipped(skipped: Sequence[Skipped], library: str) -> None:
             left_out.append(f"{images} {at}{what} ({each.why})")
         elif each.kind == "hidden":
             left_out.append(f"{images} hidden")
+        elif each.kind == "moving":
+            clips = wording.counted(each.images, f"{what} clip")
+            left_out.append(f"{clips} of photos, which are found with these")
         elif each.kind == "trashed":
             left_out.append(f"{images} in the trash of their photo program (such as {such})")
         elif not each.what:

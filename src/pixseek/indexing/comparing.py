@@ -15,7 +15,7 @@ from pixseek.errors import MissingExtraError, SourceError, SourceVanishedError
 from pixseek.indexing.options import IndexOptions
 from pixseek.indexing.unopened import Unopened
 from pixseek.metadata.dates import date_in_name
-from pixseek.storage.ledger import Ledger
+from pixseek.storage.ledger import MOVING, Ledger
 from pixseek.types import (
     Candidate,
     Engine,
@@ -156,8 +156,8 @@ class Comparison:
         for uri in left_out:
             if known.pop(uri, None) is not None:
                 self.counts["unchanged"] += 1
-            elif failed.pop(uri).reason == TRASHED:
-                self.skipped.append(in_the_trash(uri))
+            elif left := left_out_as(failed.pop(uri)):
+                self.skipped.append(left)
             else:
                 self.counts["known_failures"] += 1
         is_empty = not left_out
@@ -254,8 +254,8 @@ class Comparison:
             and earlier.stage in ("decode", "encode")
             and not self._options.retry
         ):
-            if earlier.reason == TRASHED:
-                self.skipped.append(in_the_trash(candidate.uri))
+            if left := left_out_as(earlier):
+                self.skipped.append(left)
             else:
                 self.counts["known_failures"] += 1
             if before is not None and not same:  # killed between failure and deletion
@@ -397,9 +397,16 @@ def _candidates_of(source: Source, jobs: Sequence[Job]) -> Iterator[Candidate]:
     return (job.candidate for job in jobs if job.source is source)
 
 
-def in_the_trash(uri: str) -> Skipped:
-    """Return what a report says of an image that is in the trash of its photo program."""
-    return Skipped("trashed", "", "their photo program says so", images=1, example=uri)
+def left_out_as(failure: Failure) -> Skipped | None:
+    """Return what a report says of an image that is left out for a good reason; None of others."""
+    uri = failure.uri
+    if failure.reason == TRASHED:
+        return Skipped("trashed", "", "their photo program says so", images=1, example=uri)
+    if failure.reason == MOVING:
+        ending = name_of(uri).rpartition(".")[2].lower()
+        why = "the moving part of the photo next to it, and found with it"
+        return Skipped("moving", f".{ending}", why, images=1, example=uri)
+    return None
 
 
 def skipped_in_all(found: Iterable[Skipped]) -> tuple[Skipped, ...]:

@@ -104,6 +104,11 @@ def layout(tiles: Tiles | None) -> tuple[Part, ...]:
     return (WHOLE, *(Part("tile", box) for box in boxes))
 
 
+def of_picture(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Return those parts that are of an image: all but shots, none of a video."""
+    return tuple(part for part in parts if part.kind != "shot")
+
+
 def tiles_of(parts: Sequence[Part]) -> Tiles:
     """Return the tiles whose `layout` these parts are; (1, 1) for any others."""
     boxes = [part.box for part in parts if part.box is not None]

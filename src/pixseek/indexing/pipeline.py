@@ -26,23 +26,22 @@ from typing import TYPE_CHECKING
 from pixseek.errors import ModelError
 from pixseek.indexing import texts, tiling
 from pixseek.indexing.comparing import (
-    TRASHED,
     Comparison,
     Job,
     date_changes,
     expected,
-    in_the_trash,
+    left_out_as,
     moved,
     skipped_in_all,
 )
 from pixseek.indexing.embedding import Embedded, Embedding, Pace, StoppedError, Waiting, drawn
-from pixseek.indexing.media import layout
+from pixseek.indexing.media import layout, of_picture
 from pixseek.indexing.options import IndexOptions
 from pixseek.indexing.reading import Prepared, Reader, is_named_as_video
 from pixseek.indexing.rereading import Rereading, serves
 from pixseek.indexing.said import hand_on, with_words_of
 from pixseek.indexing.storing import Writes
-from pixseek.indexing.videos import as_it_looked, has_shots
+from pixseek.indexing.videos import as_it_looked, renamed
 from pixseek.metadata.seen import with_text_of
 from pixseek.storage.ledger import Ledger
 from pixseek.storage.previews import Previews
@@ -202,7 +201,7 @@ class _Run:
                 uri, stamp = job.candidate.uri, job.candidate.stamp
                 is_fit = known.id not in self.unfit
                 self.depart(known)
-                done[uri] = replace(record, id=record_id(uri), uri=uri, stamp=stamp)
+                done[uri] = replace(renamed(record, uri), id=record_id(uri), stamp=stamp)
                 self.keep(done[uri], rows, "moved", origin=record)
                 if is_fit:
                     self.counts["reused"] += 1
@@ -265,7 +264,7 @@ class _Run:
         """Return what embeds files; those of known content too, unless it is to `look_up` those."""
         reader = Reader(
             encoder, self.parts, self.options, self.writes.previews is not None, self.stop,
-            max(1, self.threads), None if is_sample else self.texts,
+            max(1, self.threads), None if is_sample else self.texts, is_sample=is_sample,
         )  # fmt: skip
         twins_of = self.twins_of if look_up else lambda *_: ((), False)
         return Embedding(
@@ -439,7 +438,7 @@ class _Run:
     ) -> None:
         self.counts[outcome] += 1
         self.writes.keep(record, rows, preview, origin, strip)
-        if record.parts == self.parts or has_shots(record.parts):
+        if record.parts and of_picture(record.parts) in ((), self.parts):
             self.unfit.discard(record.id)
         if record.uri in self.found.failed_before:
             self.writes.settled.append(record.uri)
@@ -450,8 +449,8 @@ class _Run:
             if failure.uri in self.gone:
                 return  # a folder that is gone is one failure, however many files it had
             self.gone.add(failure.uri)
-        if failure.reason == TRASHED:
-            self.found.skipped.append(in_the_trash(failure.uri))
+        if left := left_out_as(failure):
+            self.found.skipped.append(left)
         else:
             self.failures.append(failure)
         self.writes.fail(failure)
@@ -459,7 +458,7 @@ class _Run:
         # A record whose file is unchanged stays, if it was read again or lacks vectors.
         again = any(gone in each for each in (self.unfit, self.unread, self.found.asked))
         is_as_it_was = self.options.reread or again
-        is_as_it_was &= gone not in self.found.changed and failure.reason != TRASHED
+        is_as_it_was &= gone not in self.found.changed and left is None
         if failure.stage in ("decode", "encode") and not is_as_it_was:
             self.unfit.discard(gone)
             self.writes.delete([gone])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -20,12 +21,13 @@ from pixseek.images.ocr import READ_SIDE, TextReader
 from pixseek.indexing import videos
 from pixseek.indexing.comparing import MARKS, TRASHED, Job, name_of
 from pixseek.indexing.embedding import Embedded, Encode, StoppedError
-from pixseek.indexing.media import least_side, parts_of
+from pixseek.indexing.media import in_context, least_side, parts_of
 from pixseek.indexing.options import IndexOptions
 from pixseek.metadata import seen
 from pixseek.metadata.fields import FIELDS, Findings
 from pixseek.metadata.merging import Sidecar, read_metadata
 from pixseek.metadata.sidecars import JSON_KEYS, is_trashed, orientation_beside
+from pixseek.storage.ledger import MOVING
 from pixseek.types import (
     Candidate,
     Encoder,
@@ -40,8 +42,9 @@ from pixseek.types import (
     record_id,
 )
 from pixseek.types.dataclass import dataclass
+from pixseek.video import motion
 from pixseek.video.formats import EXTENSIONS
-from pixseek.video.frames import Frames, Source, probe
+from pixseek.video.frames import Frames, Source, available, probe
 from pixseek.video.probe import Probe
 
 if TYPE_CHECKING:
@@ -79,6 +82,7 @@ class Reader:
         options: whether truncated images are refused, and raw files developed.
         previews: whether to make a preview of each, and to look for its colours.
         texts: reads the text in pictures; None to leave it.
+        is_sample: only tensors are wanted, of pictures.
         stop: when set, a video is left in the middle.
         threads: that may decode one video.
     """
@@ -90,6 +94,7 @@ class Reader:
     stop: threading.Event
     threads: int = 1
     texts: TextReader | None = None
+    is_sample: bool = False
 
     def read(
         self, job: Job, twins_of: Callable[[Job, str], tuple[tuple[Known, ...], bool]]
@@ -109,6 +114,8 @@ class Reader:
                 return _in_the_trash(candidate)
             if isinstance(item.content, Path) and is_named_as_video(candidate.uri):
                 source = Source(item.content, within=item.within)
+                if _is_moving_part(item, source):
+                    return _moving_part(candidate)
                 digest = videos.digest_of(source, self.stop)
                 stage = "decode"
                 return self._video(job, item, source, digest, twins_of)
@@ -136,11 +143,16 @@ class Reader:
                 record = replace(record, fields={**record.fields, "turned": orientation})
             if texts is not None:
                 record = _with_text(record, texts, picture)
+            clip = None if self.is_sample else _clip_of(item, content, self.stop)
+            if clip is not None:
+                record = replace(record, fields={**record.fields, **clip[1]})
             tensors: tuple[Vectors, ...] = ()
             if not is_embedded:
                 tensors = tuple(
                     self.encoder.prepare(each) for _, each in parts_of(picture, self.parts)
                 )
+                if clip is not None:
+                    return self._moving(job, record, preview, tensors, twins, clip[0])
             return Prepared(job, record, preview, tensors, twins)
         except Exception as error:
             return _failure(candidate, stage, error)
@@ -159,10 +171,7 @@ class Reader:
         bare = Record(record_id(candidate.uri), candidate.uri, candidate.stamp, digest)
 
         def stream(encode: Encode) -> Embedded[Prepared] | Failure:
-            frames = Frames(
-                source, videos.least_of(self.encoder), fast=self.options.fast,
-                threads=self.threads, stop=self.stop,
-            )  # fmt: skip
+            frames = self._frames(source)
             try:
                 about = frames.start()
                 found = videos.embedded(frames, self.encoder, encode, self.stop)
@@ -185,6 +194,38 @@ class Reader:
                 frames.close()
 
         return Prepared(job, bare, b"", (), twins, stream=stream)
+
+    def _frames(self, source: Source) -> Frames:
+        return Frames(
+            source, videos.least_of(self.encoder), fast=self.options.fast, threads=self.threads,
+            stop=self.stop,
+        )  # fmt: skip
+
+    def _moving(
+        self, job: Job, still: Record, preview: bytes, tensors: tuple[Vectors, ...],
+        twins: tuple[Known, ...], clip: Source,
+    ) -> Prepared:  # fmt: skip
+        """Return a photo whose moving part is ready to be decoded; if that fails, it has none."""
+
+        def stream(encode: Encode) -> Embedded[Prepared] | Failure:
+            import numpy as np
+
+            rows = in_context(encode(tensors), still.parts)
+            strip: tuple[bytes, ...] = ()
+            try:
+                with contextlib.closing(self._frames(clip)) as frames:
+                    frames.start()
+                    found = videos.embedded(frames, self.encoder, encode, self.stop)
+                record = videos.with_motion(still, found)
+                strip = found.previews if self.previews else ()
+                rows = np.concatenate([rows, found.rows])
+            except ImageError as error:
+                record = videos.with_motion(still, None, error.problem)
+            except Exception as error:
+                return _failure(job.candidate, "decode", error)
+            return Embedded(Prepared(job, record, preview, (), twins, strip=strip), rows)
+
+        return Prepared(job, still, preview, (), twins, stream=stream)
 
     def _of_video(
         self, candidate: Candidate, item: Item, digest: str, about: Probe, media: str,
@@ -302,6 +343,47 @@ def _with_text(record: Record, texts: TextReader, picture: Picture) -> Record:
 
 #: The note of an image whose text the next `--ocr` looks for again.
 _NO_MEMORY = "text in the picture: not enough memory to read it"
+
+
+def _is_moving_part(item: Item, clip: Source) -> bool:
+    """Return whether a clip is the moving part of the photo next to it."""
+    if item.companion is None:
+        return False
+    try:
+        still = files.read(item.companion, MAX_BYTES, within=item.within)
+    except OSError:
+        return False
+    return motion.is_clip_of(still, clip)
+
+
+def _clip_of(
+    item: Item, content: bytes, stop: threading.Event
+) -> tuple[Source, dict[str, Scalar]] | None:
+    """Return the moving part of a photo and what its record says of it; None if it has none."""
+    if not available():
+        return None
+    if item.companion is not None:
+        clip = Source(item.companion, within=item.within)
+        if motion.is_clip_of(content, clip):
+            digest = videos.digest_of(clip, stop)
+            return clip, {videos.MOTION: item.companion.name, videos.MOTION_DIGEST: digest}
+    window = motion.clip_in(content) if motion.may_move(content) else None
+    if window is None:
+        return None
+    start, length = window
+    clip = Source(Path("clip"), content=content[start : start + length])
+    return clip, {videos.MOTION: videos.EMBEDDED}
+
+
+def _moving_part(candidate: Candidate) -> Failure:
+    return Failure(
+        candidate.uri,
+        "decode",  # so that it is not read again while both files are unchanged
+        MOVING,
+        "It is the moving part of the photo next to it",
+        "It is found with that photo.",
+        candidate.stamp,
+    )
 
 
 def _in_the_trash(candidate: Candidate) -> Failure:

@@ -24,7 +24,7 @@ from pixseek.images import decode, turned
 from pixseek.images.derived import PREVIEW_SIDE
 from pixseek.indexing import tiling
 from pixseek.indexing.embedding import Embedded, Embedding, Encode, Pace, StoppedError, Waiting
-from pixseek.indexing.media import in_context, least_side, parts_of
+from pixseek.indexing.media import in_context, least_side, of_picture, parts_of
 from pixseek.indexing.pipeline import ACCELERATION, CHECKPOINT_RECORDS, CHECKPOINT_S
 from pixseek.indexing.videos import has_shots
 from pixseek.storage.ledger import Ledger
@@ -243,9 +243,8 @@ class _Run:
                         else:
                             uri = outcome.item.record.uri
                             record = outcome.item.record
-                            self.other_parts |= not has_shots(record.parts) and (
-                                record.parts != self.parts
-                            )
+                            own = of_picture(record.parts)
+                            self.other_parts |= own != self.parts and bool(own or not record.parts)
                             self.records.append(record)
                             self.vectors.append(outcome.rows)
                         yield pace.progress(min(done + settled, total), len(self.failures), uri)
@@ -334,7 +333,7 @@ class _Run:
         shots = [part for part in record.parts if part.kind == "shot"]
         rows: list[Vectors] = []
         if len(shots) < len(record.parts):
-            still = self.prepared(replace(record, parts=record.parts[: -len(shots)]))
+            still = self.prepared(replace(record, parts=of_picture(record.parts)))
             if isinstance(still, Failure):
                 return still
             rows.append(in_context(encode(still.tensors), still.record.parts))

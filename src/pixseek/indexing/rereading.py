@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
+from pixseek.indexing.media import of_picture
 from pixseek.indexing.reading import Prepared
 from pixseek.indexing.said import with_words_of
-from pixseek.indexing.videos import as_it_looked, has_shots
+from pixseek.indexing.videos import as_it_looked, has_shots, moves_alike
 from pixseek.metadata.seen import is_read, with_text_of
 from pixseek.storage.previews import Previews
 from pixseek.types import Engine, Part, Record
@@ -123,15 +124,17 @@ def serves(old: Record, record: Record, parts: tuple[Part, ...], *, reads: bool)
     """
     if record.media.startswith("video/"):
         return has_shots(old.parts)
-    return old.parts == parts and lie_alike(old, record) and (not reads or is_read(record))
+    same_parts = of_picture(old.parts) == parts and lie_alike(old, record)
+    return same_parts and (not reads or is_read(record))
 
 
 def lie_alike(one: Record, other: Record) -> bool:
-    """Return whether records of the same content show the same picture.
+    """Return whether records of the same content show the same picture, and the same clip.
 
     A sidecar can turn the picture; see `metadata.sidecars.orientation_beside`.
     """
-    return one.fields.get("turned") == other.fields.get("turned")
+    same_turn = one.fields.get("turned") == other.fields.get("turned")
+    return same_turn and moves_alike(one, other)
 
 
 def _described(record: Record, stored: Record) -> Record:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pixseek.indexing.media import Tiles, check_tiles, layout, tiles_of
+from pixseek.indexing.media import Tiles, check_tiles, layout, of_picture, tiles_of
 from pixseek.storage.ledger import Ledger
 from pixseek.types import Engine, Part, Record
 
@@ -49,7 +49,7 @@ def outdated(parts: tuple[Part, ...], ledger: Ledger, engine: Engine) -> set[str
     return {
         record.id
         for record in _records(engine)
-        if record.parts != parts and all(part.kind != "shot" for part in record.parts)
+        if (own := of_picture(record.parts)) != parts and (own or not record.parts)
     }
 
 
@@ -75,7 +75,7 @@ def _seen_in(engine: Engine) -> Tiles:
     if engine.space is None:
         return (1, 1)
     first = engine.select(None, order="uri", descending=False, k=1, offset=0)
-    return tiles_of(first[0].parts) if first else (1, 1)
+    return tiles_of(of_picture(first[0].parts)) if first else (1, 1)
 
 
 def _records(engine: Engine) -> Iterator[Record]:

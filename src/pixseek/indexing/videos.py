@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pixseek import files
 from pixseek.images import derive, perceptual_hash
 from pixseek.images.derived import PREVIEW_SIDE, preview_of, shrunk
 from pixseek.indexing.embedding import StoppedError
@@ -30,6 +29,14 @@ if TYPE_CHECKING:
 #: Videos up to this many seconds have previews of their shots as large as those of photos; longer
 #: ones may have thousands, which are half as large.
 _SHORT_S = 600.0
+
+#: The fields of a photo with a moving part: where it is (the name of the file next to the photo,
+#: or `EMBEDDED`), and of such a file the SHA-256.
+MOTION, MOTION_DIGEST = "motion", "pixseek.motion"
+EMBEDDED = "embedded"
+
+#: How a note on the moving part of a photo begins.
+_OF_CLIP = "moving part: "
 
 #: What a record's fields say of how its best frame looks, besides what its file says.
 LOOKS = ("placeholder", "colour_names", "colours")
@@ -65,7 +72,7 @@ def digest_of(source: Source, stop: threading.Event) -> str:
     """
     digest = hashlib.sha256()
     try:
-        with files.opened(source.path, within=source.within) as descriptor:
+        with source.opened() as descriptor:
             while piece := os.read(descriptor, 1 << 20):
                 digest.update(piece)
                 if stop.is_set():
@@ -164,6 +171,51 @@ def facts_of(about: Any) -> dict[str, Scalar]:
     return {name: value for name, value in facts.items() if value or name == "has_audio"}
 
 
+def moves_alike(one: Record, other: Record) -> bool:
+    """Return whether two photos of the same content have the same moving part, or none."""
+    both = one.fields, other.fields
+    motions = [str(each.get(MOTION, "")) for each in both]
+    if bool(motions[0]) != bool(motions[1]) or (EMBEDDED in motions and motions[0] != motions[1]):
+        return False
+    return both[0].get(MOTION_DIGEST) == both[1].get(MOTION_DIGEST)
+
+
+def renamed(record: Record, uri: str) -> Record:
+    """Return a record at another URI; the moving part of a photo was renamed with it."""
+    motion = str(record.fields.get(MOTION, ""))
+    stem, new = (os.path.splitext(each.rpartition("/")[2])[0] for each in (record.uri, uri))
+    if not motion.startswith(stem) or motion == EMBEDDED:
+        return replace(record, uri=uri)
+    named = new + motion.removeprefix(stem)
+    return replace(record, uri=uri, fields={**record.fields, MOTION: named})
+
+
+def with_motion(record: Record, footage: Footage | None, problem: str = "") -> Record:
+    """Return a photo with what was made of its moving part.
+
+    Args:
+        record: of the photo.
+        footage: None if the clip could not be decoded.
+        problem: why not.
+    """
+    notes = footage.notes if footage is not None else (problem,)
+    said: dict[str, Scalar] = {"notes": "; ".join(f"{_OF_CLIP}{each}" for each in notes)}
+    if footage is not None:
+        said["duration_s"] = round(footage.duration_s, 3)
+        record = replace(record, parts=(*record.parts, *footage.parts))
+    return _with_moving_part(record, said)
+
+
+def _with_moving_part(record: Record, said: Mapping[str, Scalar]) -> Record:
+    """Return a photo with what fields say of its moving part."""
+    notes = [str(record.fields.get("notes", ""))]
+    notes += [n for n in str(said.get("notes", "")).split("; ") if n.startswith(_OF_CLIP)]
+    fields = {name: said[name] for name in ("duration_s",) if name in said}
+    if text := "; ".join(filter(None, notes)):
+        fields["notes"] = text
+    return replace(record, fields={**record.fields, **fields})
+
+
 def has_shots(parts: Sequence[Part]) -> bool:
     """Return whether some of a record's parts are those of a video."""
     return any(part.kind == "shot" for part in parts)
@@ -171,8 +223,10 @@ def has_shots(parts: Sequence[Part]) -> bool:
 
 def as_it_looked(record: Record, before: Record) -> Record:
     """Return what was read of a video again with what its frames said when it was decoded."""
-    if not has_shots(before.parts):
+    if not has_shots(before.parts) and MOTION not in before.fields:
         return record
+    if MOTION in before.fields:
+        return replace(_with_moving_part(record, before.fields), parts=before.parts)
     names = (*LOOKS, "duration_s", "notes", "damaged")
     seen = {name: before.fields[name] for name in names if name in before.fields}
     return replace(

@@ -1106,7 +1106,7 @@ class Library:
 
     def failures(self) -> list[Failure]:
         """Return what could not be indexed and was not fixed since, by URI."""
-        return self.opened.ledger.failures()
+        return self.opened.ledger.faults()
 
     def status(self) -> Status:
         """Return what the library holds, and how far an indexing run in progress is."""

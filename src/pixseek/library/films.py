@@ -26,31 +26,38 @@ def source_of(opened: Opened, record: Record) -> Source | None:
     from pixseek import video
     from pixseek.video.frames import media_of
 
-    motion = str(record.fields.get("motion", ""))
-    is_apart = bool(motion) and motion != "embedded"
-    if is_apart and (
-        Path(motion).name != motion or Path(motion).suffix.lower() not in video.EXTENSIONS
-    ):
-        return None
-    uri = f"{record.uri.rpartition('/')[0]}/{motion}" if is_apart else record.uri
-    path = opened.roots.file_of(uri) if record.is_video or motion else None
+    motion, apart = str(record.fields.get("motion", "")), clip_beside(record)
+    uri = apart or record.uri
+    is_here = record.is_video or apart or motion == "embedded"
+    path = opened.roots.file_of(uri) if is_here else None
     if path is None:
         return None
-    window = None
+    window, within = None, opened.roots.within(uri)
     if motion == "embedded":
         try:
-            window = video.embedded_clip(path)
+            window = video.embedded_clip(path, within)
         except ImageError:
             return None
         if window is None:
             return None
-    source = video.Source(path, window, opened.roots.within(uri))
-    if is_apart:
+    source = video.Source(path, window, within)
+    if apart:
         try:
             media_of(source)
         except ImageError:
             return None
     return source
+
+
+def clip_beside(record: Record) -> str:
+    """Return the URI of the file next to a photo that is its moving part; "" for none."""
+    from pixseek import video
+
+    motion = str(record.fields.get("motion", ""))
+    is_name = PurePosixPath(motion).name == motion
+    if not is_name or PurePosixPath(motion).suffix.lower() not in video.EXTENSIONS:
+        return ""
+    return f"{record.uri.rpartition('/')[0]}/{motion}"
 
 
 def frame(opened: Opened, record: Record, second: float) -> Image.Image:

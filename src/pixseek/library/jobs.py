@@ -283,16 +283,21 @@ def same_file(opened: Opened, record: Record) -> bytes | None:
 
 
 def same_video(opened: Opened, record: Record) -> Source | None:
-    """Return where the file of a record with shots is, if it is what was indexed, else None."""
+    """Return where the video of a record with shots is, if it is what was indexed, else None."""
     from pixseek.indexing import videos
-    from pixseek.video import Source
+    from pixseek.library import films
 
     with contextlib.suppress(OSError, PixseekError):
-        path = opened.roots.file_of(record.uri)
-        if path is None or (record.stamp and path.stat().st_size != record.stamp.size):
+        source = films.source_of(opened, record)
+        if source is None:
             return None
-        source = Source(path)
-        if videos.digest_of(source, threading.Event()) == record.digest:
+        apart = films.clip_beside(record)
+        size = None if apart or record.stamp is None else record.stamp.size
+        if size not in (None, source.path.stat().st_size):
+            return None
+        digest = str(record.fields.get(videos.MOTION_DIGEST, "")) if apart else record.digest
+        # Of a photo with its moving part the digest is that of the whole file.
+        if videos.digest_of(replace(source, window=None), threading.Event()) == digest:
             return source
     return None
 

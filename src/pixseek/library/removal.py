@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pixseek.errors import QueryError
 from pixseek.indexing import said
+from pixseek.library import films
 from pixseek.library.opened import Opened
 from pixseek.types import And, Compare, Filter, Known, Or, Record
 
@@ -53,6 +54,9 @@ def _remove(opened: Opened, target: str) -> int:
     is_there = path is not None and os.path.exists(path) and not opened.roots.is_drive_away(uri)
     if is_there or opened.roots.is_item(uri):
         opened.roots.exclude(uri)
+        # Without its photo, the clip of a live photo would be a video for the next run.
+        if record is not None and (clip := films.clip_beside(record)):
+            opened.roots.exclude(clip)
     opened.ledger.clear_failures(failed)
     opened.roots.forget_devices(below)
     return _delete(opened, gone)

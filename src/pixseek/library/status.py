@@ -176,7 +176,7 @@ def status(opened: Opened) -> Status:
         space=space,
         records=opened.engine.count(),
         roots=roots,
-        failures=dict(Counter(failure.reason for failure in opened.ledger.failures())),
+        failures=dict(Counter(failure.reason for failure in opened.ledger.faults())),
         bytes_on_disk=sum(disk.values()),
         acceleration=acceleration,
         running=running,

@@ -545,6 +545,14 @@ def original(library: Library, record: Record) -> OpenFile | HeldFile | None:
         return None
 
 
+def clip_of(library: Library, record: Record) -> Path | None:
+    """Return where the file is that is the moving part of a photo; None for none."""
+    from pixseek.library import films
+
+    clip = films.clip_beside(record)
+    return library.opened.roots.file_of(clip) if clip else None
+
+
 def moving(library: Library, record: Record) -> OpenFile | None:
     """Return the open video of a record: its file, or the moving part of a photo; None for none."""
     from pixseek.library import films
@@ -553,7 +561,7 @@ def moving(library: Library, record: Record) -> OpenFile | None:
     if source is None:
         return None
     try:
-        with files.opened(source.path, within=source.within) as descriptor:
+        with source.opened() as descriptor:
             return OpenFile(os.dup(descriptor), source.window)
     except OSError:
         return None

@@ -36,10 +36,11 @@ from pixseek.library.named_paths import absolute
 from pixseek.library.opened import Opened
 from pixseek.metadata.sidecars import ENDINGS
 from pixseek.sources.drives import gives_events
-from pixseek.sources.folder import IGNORE_FILE
+from pixseek.sources.ignore_files import IGNORE_FILE
 from pixseek.sources.scopes import Only
 from pixseek.sources.watching import QUIET_POLLED_S, Changes, Quiet
 from pixseek.types import Packed, Progress, Report, Root, WatchEvent
+from pixseek.video.formats import EXTENSIONS as VIDEOS
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -263,7 +264,7 @@ class Watcher:
         if any(part.startswith(".") for part in within.split(os.sep)):
             return None
         ending = os.path.splitext(name)[1].lower()
-        if ending in EXTENSIONS or ending in ENDINGS:
+        if ending in EXTENSIONS or ending in ENDINGS or ending in VIDEOS:
             return path
         if os.path.isdir(path):
             return path if came_or_went else None

@@ -201,13 +201,17 @@ FIELDS: Mapping[str, Field] = {
     ),
     "source_url": Field(str, "", "URL from which it was downloaded", "JSON url"),
     "duration_s": Field(
-        float, "s", "length of a video", "", "camera",
+        float, "s", "length of a video, or of the moving part of a photo", "", "camera",
         _SOME, 1e7,
     ),
     "fps": Field(float, "1/s", "frames a second of a video, on average", "", "camera", _SOME, 1e5),
     "codec": Field(str, "", "how a video is coded, such as h264, hevc or vp9", "", "camera"),
     "has_audio": Field(bool, "", "whether a video has sound", "", "camera"),
     "hdr": Field(str, "", "PQ or HLG for a video of high dynamic range", "", "camera"),
+    "motion": Field(
+        str, "", "where the moving part of a photo is: embedded, or the name of a file next to it",
+        "", "camera",
+    ),
 }  # fmt: skip
 
 

@@ -15,8 +15,9 @@ from pixseek.errors import ImageError, SourceError, SourceVanishedError
 from pixseek.images import MAX_BYTES
 from pixseek.sources import patterns
 from pixseek.sources.drives import drive_of
+from pixseek.sources.ignore_files import IGNORE_FILE, Ignored, add_ignore_file, is_ignored
 from pixseek.sources.listing import Listing, kind_at
-from pixseek.sources.patterns import Included, Patterns
+from pixseek.sources.patterns import Included
 from pixseek.sources.photo_libraries import PhotoLibraries
 from pixseek.sources.scopes import PREFIXES, Only, folders_above, is_below
 from pixseek.sources.skipping import (
@@ -33,15 +34,8 @@ from pixseek.sources.unread import outside, unread
 from pixseek.types import Candidate, Failure, FileSystem, Item, Skipped, Stamp
 from pixseek.types.sources import marked
 
-#: File that names what to skip, in any folder, in the syntax of .gitignore.
-IGNORE_FILE = ".pixseekignore"
-
 # More than any sidecar that is worth reading; XMP with edits of a long history takes a megabyte.
 _MAX_SIDECAR_BYTES = 4 << 20
-
-
-#: A folder with the patterns of its ignore file.
-_Ignored = tuple[str, Patterns]
 
 
 class FolderSource:
@@ -138,14 +132,14 @@ class FolderSource:
         looked_at = len(self._files)
         seen: set[tuple[int, int]] = set()
         tally = Tally(self.name)
-        stack: list[tuple[str, list[_Ignored], int]] = []
+        stack: list[tuple[str, list[Ignored], int]] = []
         for folder in sorted(self._folders | self._inner, reverse=True):
             if self._only is not None and not self._only.concerns(folder):
                 continue
             if self._within and not files.is_inside(self.path / folder, self._within):
                 yield self._outside(f"{folder}/")
                 continue
-            specs: list[_Ignored] = []
+            specs: list[Ignored] = []
             for above in folders_above(folder):
                 yield from self._add_ignore_file(above, specs)
             stack.append((folder, specs, self._device))
@@ -205,7 +199,8 @@ class FolderSource:
                     if beside.leads_out(name):
                         yield self._outside(relative)
                         continue
-                    yield from self._offered(relative, entry.stat(), beside)
+                    companion = self._companion_of(relative, beside, specs)
+                    yield from self._offered(relative, entry.stat(), beside, companion)
                 except OSError as error:
                     yield self._failure(relative, error)
             stack.extend((path, specs, here.st_dev) for path in reversed(below))
@@ -236,8 +231,12 @@ class FolderSource:
             raise ImageError(why.reason, why.message, why.uri, why.advice) from error
         fields = self._libraries.fields(relative)
         sidecars = tuple(self._read_sidecars(relative, candidate.sidecars))
-        within, trashed = self._within if is_video else None, fields.pop("trashed", None) is True
-        return Item(content, sidecars, fields, within=within, is_trashed=trashed)
+        companion = path.with_name(candidate.companion) if candidate.companion else None
+        within = self._within if is_video or companion else None
+        trashed = fields.pop("trashed", None) is True
+        return Item(
+            content, sidecars, fields, within=within, is_trashed=trashed, companion=companion
+        )
 
     def check_there(self, cause: OSError | None = None) -> None:
         """Raise if the root is gone.
@@ -333,7 +332,9 @@ class FolderSource:
                     if beside.leads_out(posixpath.basename(relative)):
                         yield self._outside(relative)
                         continue
-                    yield from self._offered(relative, os.stat(self.path / relative), beside)
+                    companion = self._companion_of(relative, beside, [])
+                    status = os.stat(self.path / relative)
+                    yield from self._offered(relative, status, beside, companion)
                 except OSError as error:
                     self.check_there(error)
                     yield self._failure(relative, error)
@@ -347,8 +348,21 @@ class FolderSource:
             except OSError:
                 continue  # it went away, or may not be read: the image is indexed without
 
+    def _companion_of(self, relative: str, beside: Listing, specs: list[Ignored]) -> str:
+        """Return the file with which another may be a live photo, if it is not excluded.
+
+        A clip without its photo is a video, also if only the clip is looked at.
+        """
+        folder, _, name = relative.rpartition("/")
+        other = beside.companion_of(name)
+        path = posixpath.join(folder, other)
+        if not other or self._is_excluded(path, False, specs):
+            return ""
+        is_alone = is_video_name(name) and not self.covers(f"{self.name}/{path}")
+        return "" if is_alone else other
+
     def _offered(
-        self, relative: str, status: os.stat_result, beside: Listing
+        self, relative: str, status: os.stat_result, beside: Listing, companion: str
     ) -> Iterator[Candidate | Failure]:
         uri = f"{self.name}/{relative}"
         folder, _, name = relative.rpartition("/")
@@ -357,10 +371,13 @@ class FolderSource:
             yield self._failure(posixpath.join(folder, each), error)
         stamp = Stamp(status.st_size, status.st_mtime_ns)
         is_wanted = False
-        if sidecars:
-            is_wanted = sidecars[-1].lower().endswith(".json") and self._is_wanted(relative)
+        if sidecars or companion:
+            is_json = bool(sidecars) and sidecars[-1].lower().endswith(".json")
+            is_wanted = is_json and self._is_wanted(relative)
             here = os.path.join(self.path, folder)
-            stamp = with_sidecars(stamp, here, name, sidecars, is_wanted=is_wanted)
+            stamp = with_sidecars(
+                stamp, here, name, filter(None, (*sidecars, companion)), is_wanted=is_wanted
+            )
         if known := self._libraries.version(relative):
             is_wanted = is_wanted or self._is_wanted(relative)
             stamp = marked(stamp, f"{stamp.mtime_ns}\0{is_wanted}\0{known}")
@@ -373,7 +390,9 @@ class FolderSource:
                     "Rename the file.", stamp,
                 )  # fmt: skip
                 return
-        yield Candidate(uri, stamp, status.st_mtime_ns, sidecars, is_wanted=is_wanted)
+        yield Candidate(
+            uri, stamp, status.st_mtime_ns, sidecars, is_wanted=is_wanted, companion=companion
+        )
 
     def _is_wanted(self, relative: str) -> bool:
         """Return whether a file was asked for, by a pattern or as part of a recycle bin.
@@ -413,44 +432,22 @@ class FolderSource:
     def _is_included(self, relative: str) -> bool:
         return self._include is not None and self._include.file(relative)
 
-    def _is_excluded(self, relative: str, is_folder: bool, specs: list[_Ignored]) -> bool:
+    def _is_excluded(self, relative: str, is_folder: bool, specs: list[Ignored]) -> bool:
         tail = "/" if is_folder else ""
         if self._exclude is not None and self._exclude.match(relative + tail):
             return True
-        for base, each in specs:
-            below = relative[len(base) + 1 :] if base else relative
-            if each.match(below + tail):
-                return True
-        return False
+        return is_ignored(relative, specs, is_folder=is_folder)
 
-    def _add_ignore_file(self, folder: str, specs: list[_Ignored]) -> Iterator[Failure]:
+    def _add_ignore_file(self, folder: str, specs: list[Ignored]) -> Iterator[Failure]:
         """Add the patterns of a folder's ignore file, if it has one, to those of the folders above.
 
         Yields:
             A failure if some of them are not applied.
         """
-        file = self.path / folder / IGNORE_FILE
         try:
-            content = files.beginning(file, patterns.MAX_BYTES + 1, within=self._within)
-        except FileNotFoundError:
-            return
+            yield from add_ignore_file(self.name, self.path, folder, specs, self._within)
         except OSError as error:
             yield self._failure(posixpath.join(folder, IGNORE_FILE), error)
-            return
-        text = content[: patterns.MAX_BYTES].decode("utf-8", "replace")
-        found, beyond = patterns.of_file(text, file, [each for _, each in specs])
-        specs.append((folder, found))
-        if beyond or len(content) > patterns.MAX_BYTES:
-            where = f"line {beyond}" if beyond else f"byte {patterns.MAX_BYTES:,}"
-            yield Failure(
-                f"{self.name}/{printable(posixpath.join(folder, IGNORE_FILE))}",
-                "scan",
-                "too-large",
-                f"Its patterns from {where} on are not applied: there are too many",
-                f"Up to {patterns.MAX_PATTERNS:,} apply to a folder, {patterns.MAX_WILD:,} of them "
-                f"with wildcards, these with {patterns.MAX_WILD_LENGTH:,} characters: ignore whole "
-                "folders instead.",
-            )
 
     def _unreadable_folder(self, folder: str, error: OSError) -> Failure:
         if isinstance(error, FileNotFoundError | NotADirectoryError):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pixseek import files
 from pixseek.metadata.sidecars import SidecarFinder
+from pixseek.sources.companions import Companions
 
 
 class Listing:
@@ -27,6 +28,7 @@ class Listing:
         self._folder, self._within = folder, within
         listing = tuple(listing)
         self._sidecars = SidecarFinder(entry.name for entry in listing)
+        self._companions = Companions(entry.name for entry in listing)
         # The listing itself tells links and pipes from files: no look at the disk.
         self._odd = {
             entry.name: entry for entry in listing if not entry.is_file(follow_symlinks=False)
@@ -39,6 +41,13 @@ class Listing:
         if self._within is None or entry is None or not entry.is_symlink():
             return False
         return not files.is_inside(self._folder / name, self._within)
+
+    def companion_of(self, name: str) -> str:
+        """Return the file with which another may be a live photo; "" for none."""
+        other = self._companions.of(name)
+        entry = self._odd.get(other)
+        is_fit = entry is None or (entry.is_file() and not self.leads_out(other))
+        return other if is_fit else ""
 
     def sidecars_of(self, name: str) -> tuple[tuple[str, ...], dict[str, OSError]]:
         """Return the names of an image's sidecars, and of those that are not read, with the reason.

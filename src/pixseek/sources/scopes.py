@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Collection, Iterable, Iterator, Set
 
 from pixseek.metadata.sidecars import ENDINGS
+from pixseek.sources.companions import names_beside
 
 #: With more than this many the engine is asked once for all records below their common folder.
 PREFIXES = 64
@@ -24,10 +25,12 @@ class Only:
         Args:
             changed: relative paths, with forward slashes, of files and folders that came, went or
                 changed; "" for the whole root. A sidecar stands for the images next to it whose
-                names begin as its own does.
+                names begin as its own does, a photo or clip for the other file of a live photo.
             busy: those of files that are being written: they are left as they are.
         """
-        self._changed = frozenset(changed)
+        changed = frozenset(changed)
+        companions = (each for path in changed for each in names_beside(path))
+        self._changed = changed.union(companions)
         self._busy = frozenset(busy)
         self._above = {above for path in self._changed for above in folders_above(path)}
         self._beside: dict[str, set[str]] = {}

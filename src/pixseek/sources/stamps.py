@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pixseek.metadata.sidecars import SidecarFinder
+from pixseek.sources.companions import Companions
 from pixseek.types import Stamp
 from pixseek.types.sources import marked
 
@@ -23,7 +24,7 @@ def with_sidecars(
         stamp: size and time of the file itself.
         folder: path of the folder that it lies in.
         name: of the file.
-        sidecars: names of its sidecars, in the order in which they are found.
+        sidecars: names of its sidecars, in the order in which they are found, and of its companion.
         is_wanted: see `Candidate`; it counts too, since it decides what becomes of trash.
     """
     stem = name.rpartition(".")[0] or name
@@ -50,7 +51,7 @@ class Stamps:
     def __init__(self) -> None:
         """Begin with no folder."""
         self._folder: Path | None = None
-        self._beside = SidecarFinder(())
+        self._beside, self._companions = SidecarFinder(()), Companions(())
 
     def of(self, path: Path) -> Stamp:
         """Return the stamp of a file.
@@ -60,7 +61,9 @@ class Stamps:
         """
         status = path.stat()
         if path.parent != self._folder:
-            self._folder, self._beside = path.parent, SidecarFinder(os.listdir(path.parent))
+            names = os.listdir(path.parent)
+            self._folder, self._beside = path.parent, SidecarFinder(names)
+            self._companions = Companions(names)
         stamp = Stamp(status.st_size, status.st_mtime_ns)
-        sidecars = self._beside.find(path.name)
+        sidecars = [*self._beside.find(path.name), *filter(None, [self._companions.of(path.name)])]
         return with_sidecars(stamp, str(path.parent), path.name, sidecars) if sidecars else stamp

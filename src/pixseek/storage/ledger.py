@@ -25,6 +25,10 @@ from pixseek.types import Failure, Root, Stamp
 #: Raised by one whenever the tables change; `_MIGRATIONS` says how.
 FORMAT = 1
 
+#: Reason of a `Failure` that is none: the clip is the moving part of the photo next to it, and
+#: indexed with that.
+MOVING = "moving-part"
+
 # _MIGRATIONS[n] turns format n into format n + 1.
 _MIGRATIONS = (
     """
@@ -249,6 +253,10 @@ class Ledger:
             )
             for uri, stage, reason, message, advice, size, mtime_ns in rows
         ]
+
+    def faults(self) -> list[Failure]:
+        """Return the failures that users want to know of, by URI."""
+        return [each for each in self.failures() if each.reason != MOVING]
 
     def add_failures(self, failures: Iterable[Failure]) -> None:
         """Store failures, in place of earlier ones of the same URIs."""

@@ -365,7 +365,8 @@ class Skipped:
         kind: "folder" for recycle bins, previews and the like; "ending" for files whose endings
             make no candidates; "hidden"; "placeholder" for images that a cloud drive has not
             downloaded; "trashed" for images in the trash of a photo program; "archive" for members
-            of an archive that are links, or archives themselves.
+            of an archive that are links, or archives themselves; "moving" for clips that are the
+            moving part of the photo next to them, and found with it.
         what: name of the folders, or the ending with its dot ("" for files without one).
         why: what such folders are ("recycle bin of a QNAP NAS"), or what the files look like.
         images: how many images, by their names, in up to 1,000 folders below each; 0 for folders
@@ -376,7 +377,7 @@ class Skipped:
             have to be named one by one.
     """
 
-    kind: Literal["folder", "ending", "hidden", "placeholder", "trashed", "archive"]
+    kind: Literal["folder", "ending", "hidden", "placeholder", "trashed", "archive", "moving"]
     what: str
     why: str
     images: int = 0

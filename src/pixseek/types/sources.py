@@ -37,6 +37,8 @@ class Candidate:
         is_asked_for: whether its content has changed, only its server knows: a run that re-checks
             reads it although it is unchanged as far as the source can tell.
         marks: those of the `Item` that the library has, in a run that re-checks; else "".
+        companion: name of the file next to it with which it may be a live photo: of a photo the
+            clip, of a clip the photo; "" for none.
     """
 
     uri: str
@@ -47,6 +49,7 @@ class Candidate:
     is_wanted: bool = False
     is_asked_for: bool = False
     marks: str = ""
+    companion: str = ""
 
     def __post_init__(self) -> None:
         if self.version:
@@ -101,6 +104,7 @@ class Item:
         within: for a path: the folder that the file has to lie in when links are resolved; None
             for any place.
         is_trashed: its photo program has put it into its trash.
+        companion: path of the candidate's companion, which `within` holds for, too; None for none.
     """
 
     content: bytes | Path | None
@@ -109,6 +113,7 @@ class Item:
     marks: str = ""
     within: str | None = None
     is_trashed: bool = False
+    companion: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

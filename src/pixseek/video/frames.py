@@ -14,7 +14,6 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pixseek import files
 from pixseek.errors import ImageError
 from pixseek.types import Picture
 from pixseek.types.dataclass import dataclass
@@ -65,7 +64,7 @@ def media_of(source: Source) -> str:
         ImageError: it is not a video, or can't be read.
     """
     try:
-        with files.opened(source.path, within=source.within) as descriptor:
+        with source.opened() as descriptor:
             os.lseek(descriptor, source.window[0] if source.window else 0, os.SEEK_SET)
             beginning = os.read(descriptor, formats.BEGINNING)
     except OSError as error:

@@ -7,9 +7,11 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,17 +53,36 @@ _START = (
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a video is: a file, or a part of one.
+    """Where a video is: a file, a part of one, or in memory.
 
     Attributes:
-        path: of the file.
+        path: of the file; of one in memory a name.
         window: first byte and length of the part; None for the whole file.
         within: the folder that the file has to lie in, resolved; None for any place.
+        content: of a video in memory; None for a file.
     """
 
     path: Path
     window: tuple[int, int] | None = None
     within: str | None = None
+    content: bytes | None = field(default=None, repr=False)
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[int]:
+        """Open it for reading inside the block; yield its descriptor.
+
+        Raises:
+            OSError: it is not there, or can't be opened; see `files`.
+        """
+        if self.content is None:
+            with files.opened(self.path, within=self.within) as descriptor:
+                yield descriptor
+            return
+        with tempfile.TemporaryFile() as file:  # decoders read a file
+            file.write(self.content)
+            file.flush()
+            file.seek(0)
+            yield file.fileno()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +136,7 @@ class Process:
             "seconds": list(seconds), "window": source.window, **(cut or {}),
         }  # fmt: skip
         try:
-            with files.opened(source.path, within=source.within) as descriptor:
+            with source.opened() as descriptor:
                 os.set_blocking(descriptor, True)
                 self._start(question, source, descriptor, to)
         except OSError as error:
