@@ -342,12 +342,12 @@ def test_a_change_of_what_is_indexed_needs_no_new_format(
     with new_library(folder, records, vectors) as engine:
         assert by_words(engine, "extra", 20) == []
     with monkeypatch.context() as newer:
-        table = fulltext.TABLE.replace(fulltext.WORDS, "words_3")
-        texts = columns.texts
-        newer.setattr(columns, "INDEXED", 3)
+        words, texts, number = fulltext.WORDS, columns.texts, columns.INDEXED + 1
+        table = fulltext.TABLE.replace(words, f"words_{number}")
+        newer.setattr(columns, "INDEXED", number)
         newer.setattr(fulltext, "TABLE", table)
-        newer.setattr(fulltext, "WORDS", "words_3")
-        joined = fulltext._RECORD.replace("words_2", "words_3")
+        newer.setattr(fulltext, "WORDS", f"words_{number}")
+        joined = fulltext._RECORD.replace(words, f"words_{number}")
         newer.setattr(fulltext, "_RECORD", joined)
         newer.setattr(
             columns, "texts", lambda record: texts(record)._replace(weak="extra " + record.id)
@@ -357,7 +357,7 @@ def test_a_change_of_what_is_indexed_needs_no_new_format(
             assert by_words(engine, "beach0001", 9) == []
             engine.describe([replace(records[0], caption="new")])
             assert [id_ for id_, _ in by_words(engine, "new", 9)] == ["id0000"]
-    with pytest.raises(LibraryFormatError, match=r"(?i)newer pixseek \(index 3"):
+    with pytest.raises(LibraryFormatError, match=rf"(?i)newer pixseek \(index {number}"):
         open_embedded(folder)
 
 

@@ -7,7 +7,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -18,45 +17,12 @@ from PIL import Image
 
 import pixseek
 from films import film
+from photo_exports import PHOTO, export
 from pixseek.errors import SourceError
 from pixseek.sources.osxphotos import DATABASE, Export
 from pixseek.types import Record, record_id
 
 from tiny_encoder import TinyEncoder
-
-#: As `osxphotos export` writes it (0.77.2), with the values of one photo.
-PHOTO: Mapping[str, Any] = {
-    "uuid": "A1", "original_filename": "IMG_0001.JPG", "filename": "A1.jpeg",
-    "date": "2021-07-03T14:22:33.250000+02:00", "date_added": "2021-07-04T10:00:00+02:00",
-    "albums": ["Lake trip", "Best of 2021"], "keywords": ["boat"], "labels": ["Water"],
-    "persons": ["Ann", "_UNKNOWN_"], "favorite": True, "hidden": False, "intrash": False,
-    "title": "The lake", "description": "A red boat", "latitude": 47.55, "longitude": 9.69,
-    "place": {"name": "Lindau, Germany", "address": {
-        "sub_locality": "Insel", "city": "Lindau", "state_province": "Bavaria",
-        "country": "Germany", "iso_country_code": "DE"}},
-    "score": {"overall": 0.71}, "live_photo": True, "burst": False, "hdr": True,
-    "comments": [{"user": "Bob", "text": "Nice!"}], "owner": None,
-}  # fmt: skip
-
-
-def export(folder: Path, photos: Mapping[str, Mapping[str, Any]], *, old: bool = False) -> None:
-    """Write files and the database of an export."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / DATABASE).unlink(missing_ok=True)
-    with closing(sqlite3.connect(folder / DATABASE)) as database, database:
-        files, info, column = (
-            ("files", "info", "json_info") if old else ("export_data", "photoinfo", "photoinfo")
-        )
-        database.execute(f"CREATE TABLE {files} (id INTEGER PRIMARY KEY, filepath TEXT, uuid TEXT)")
-        database.execute(f"CREATE TABLE {info} (id INTEGER PRIMARY KEY, uuid TEXT, {column} JSON)")
-        for number, (name, photo) in enumerate(photos.items()):
-            if not (folder / name).exists():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                Image.new("RGB", (40, 30), f"#{number * 8:02x}0000").save(folder / name)
-            values = (name, photo["uuid"])
-            database.execute(f"INSERT INTO {files} (filepath, uuid) VALUES (?, ?)", values)
-            values = (photo["uuid"], json.dumps(photo))
-            database.execute(f"INSERT INTO {info} (uuid, {column}) VALUES (?, ?)", values)
 
 
 def record_of(library: pixseek.Library, uri: str) -> Record:
@@ -104,7 +70,56 @@ def test_what_changes_in_the_database_changes_its_record_and_no_vector(
         record = record_of(library, "Photos/a.jpg")
         assert record.fields["albums"] == "Lake" and "favourite" not in record.fields
         assert [hit.record.name for hit in library.search("albums:~*trip*")] == ["b.jpg"]
+        # The words of an album are among those that are searched.
+        found = library.opened.engine.find_words("best of 2021", 9)
+        assert [each.id for each in found.matches if each.complete] == [record_id("Photos/b.jpg")]
     assert tiny.embedded == 2
+
+
+def test_a_date_that_was_corrected_in_photos_counts_more_than_that_of_the_camera(
+    tmp_path: Path, tiny: TinyEncoder
+) -> None:
+    folder = tmp_path / "Photos"
+    folder.mkdir()
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = "2020:03:05 12:00:00"
+    was = "2020-03-05T12:00:00+01:00"
+    photos: dict[str, dict[str, Any]] = {
+        "corrected.jpg": {"date_original": was},
+        "corrected-too.jpg": {"exif_info": {"date": was}},  # of an older osxphotos
+        # Another time zone for the same moment is not a correction.
+        "same.jpg": {"date_original": was, "date": "2020-03-05T11:00:00.100+00:00"},
+        "unknown.jpg": {},
+    }
+    for n, name in enumerate(photos):
+        Image.new("RGB", (40, 30), (n * 60, 0, 0)).save(folder / name, exif=exif)
+    export(folder, {name: {**PHOTO, **said, "uuid": name} for name, said in photos.items()})
+    with pixseek.open(tmp_path / "lib") as library:
+        library.index(folder)
+        for name in photos:
+            record = record_of(library, f"Photos/{name}")
+            assert (record.taken_at, record.fields["taken_from"]) == (
+                (datetime.fromisoformat(PHOTO["date"]), "program")
+                if name.startswith("corrected")
+                else (datetime(2020, 3, 5, 12), "exif")
+            ), name
+
+
+@pytest.mark.slow
+def test_a_report_of_an_export_is_not_taken_for_a_table_of_images(
+    tmp_path: Path, tiny: TinyEncoder
+) -> None:
+    folder = tmp_path / "Photos"
+    export(folder, {"a.jpg": PHOTO, "b.jpg": {**PHOTO, "uuid": "B2"}})
+    rows = [{"datetime": "2026-11-30T10:00:00", "filename": str(folder / name), "exported": 1,
+             "new": 1, "sidecar_xmp": 0} for name in ("a.jpg", "b.jpg")]  # fmt: skip
+    (folder / "report.json").write_text(json.dumps([{**each, "uuid": "A1"} for each in rows]))
+    lines = [",".join(rows[0]), *(",".join(map(str, each.values())) for each in rows)]
+    (folder / "report.csv").write_text("\n".join(lines))
+    with pixseek.open(tmp_path / "lib") as library:
+        report = library.index(folder)
+        assert (report.added, report.failures) == (2, ())
+        assert record_of(library, "Photos/a.jpg").fields["albums"] == "Lake trip; Best of 2021"
 
 
 def test_trash_is_skipped_unless_it_is_asked_for(tmp_path: Path, tiny: TinyEncoder) -> None:

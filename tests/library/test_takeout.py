@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import pixseek
+from pixseek.errors import SourceVanishedError
 from pixseek.library.opening import as_series
 from pixseek.types import Recognised, Record, record_id
 
@@ -118,6 +119,46 @@ def test_the_parts_of_an_export_are_one_root(
         wanted = f"/{EXPORT}-003.zip/{YEAR}/gone.jpg"
         assert library.index(include=[wanted]).added == 1
     assert tiny.embedded == 5
+
+
+@pytest.mark.slow
+def test_parts_that_are_missing_damaged_or_away(
+    parts: list[Path], tmp_path: Path, tiny: TinyEncoder
+) -> None:
+    one, two, three = parts
+    first, image = f"{EXPORT}/{one.name}/{ALBUM}", f"{EXPORT}/{one.name}/{ALBUM}/IMG_1.jpg"
+    two.rename(tmp_path / "two")
+    with pixseek.open(tmp_path / "lib") as library:
+        # Without the part that has the descriptions, and the one that says what is in the trash.
+        assert library.index(one, three).added == 5
+        assert record_of(library, image).caption == ""
+        library.tag([record_id(image)], add=["mine"])
+        (tmp_path / "two").rename(two)
+        report = library.index()
+        assert (report.updated, [each.kind for each in report.skipped]) == (4, ["trashed"])
+        assert len(library) == 4
+        assert record_of(library, image).caption == "about IMG_1.jpg"
+        # A part that is damaged keeps its images, and the others are indexed.
+        whole = one.read_bytes()
+        one.write_bytes(whole[:-100])
+        report = library.index()
+        assert [(each.uri, each.reason) for each in report.failures] == [
+            (f"{EXPORT}/{one.name}/", "damaged")
+        ]
+        assert (report.removed, record_of(library, image).tags) == (0, ("mine",))
+        # One that is away takes its images along; what was said of them comes back.
+        one.rename(tmp_path / "one")
+        assert library.index().removed == 4
+        (tmp_path / "one").write_bytes(whole)
+        (tmp_path / "one").rename(one)
+        library.index()
+        record = record_of(library, f"{first}/IMG_1.jpg")
+        assert (record.tags, record.caption) == (("mine",), "about IMG_1.jpg")
+        for part in parts:
+            part.unlink()
+        with pytest.raises(SourceVanishedError):
+            library.index()
+        assert len(library) == 4
 
 
 def test_shards_that_are_named_one_by_one_are_one_root(tmp_path: Path, tiny: TinyEncoder) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 import pixseek
+from photo_exports import export
 from pixseek.errors import EngineError, SourceError
 from pixseek.indexing.lock import WATCHER, is_watched
 from pixseek.indexing.lock import watching as watched
@@ -191,6 +192,21 @@ def test_sidecars_and_ignore_files_count(library: pixseek.Library, photos: Path)
         watch.until_it_holds("p/a.png")
         (photos / ".pixseekignore").unlink()
         watch.until_it_holds("p/a.png", "p/x/b.png")
+
+
+@pytest.mark.slow
+def test_what_a_photo_program_says_anew_is_seen(library: pixseek.Library, photos: Path) -> None:
+    photo = {"uuid": "A1", "albums": ["Lake"]}
+    export(photos / "2021", {"a.jpg": photo, "b.jpg": {"uuid": "B2", "albums": []}})
+
+    def albums() -> set[object]:
+        return {hit.record.fields.get("albums") for hit in library.search("name:*.jpg")}
+
+    with watching(library, photos) as watch:
+        assert albums() == {"Lake", None}
+        export(photos / "2021", {"a.jpg": {**photo, "albums": ["Sea"]}, "b.jpg": {"uuid": "B2"}})
+        watch.until(lambda: albums() == {"Sea", None})
+    assert sum(report.added for report in watch.reports()) == 2
 
 
 def test_a_library_within_the_watched_folder_is_not_watched(

@@ -64,7 +64,7 @@ AWAY_MARK = f'"{AWAY_FIELD}":true'
 #: The version of what engines index of a record besides its columns: its `texts`, and in the
 #: embedded engine its facet values. After a release a change of these needs a new number: each
 #: library is then indexed again when it is opened, and an older pixseek refuses it.
-INDEXED = 2
+INDEXED = 3
 
 
 _TEXTS = ("id", "uri", "digest", "media", "caption", "pixels")
@@ -85,7 +85,7 @@ class Texts(NamedTuple):
 
 #: The fields, besides the title, translations and those of the user, that are searched for words.
 _TEXT_FIELDS = (
-    "people", "event", "sublocation", "city", "state", "country", "place", "prompt",
+    "people", "albums", "event", "sublocation", "city", "state", "country", "place", "prompt",
 )  # fmt: skip
 #: Where a word ends within a name: IMGDay, imgDay, img1234, 2021party.
 _WITHIN = (  # compiled when something is indexed

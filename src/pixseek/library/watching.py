@@ -37,6 +37,7 @@ from pixseek.library.opened import Opened
 from pixseek.metadata.sidecars import ENDINGS
 from pixseek.sources.drives import gives_events
 from pixseek.sources.ignore_files import IGNORE_FILE
+from pixseek.sources.osxphotos import DATABASE
 from pixseek.sources.scopes import Only
 from pixseek.sources.watching import QUIET_POLLED_S, Changes, Quiet
 from pixseek.types import Packed, Progress, Report, Root, WatchEvent
@@ -257,7 +258,7 @@ class Watcher:
         path = str(folder / within)
         name = os.path.basename(path)
         root = self._root_of(path)
-        if name == IGNORE_FILE:
+        if name in (IGNORE_FILE, DATABASE):  # either says something of all below
             return os.path.dirname(path)
         if root is not None and root.include:
             return path if came_or_went or not os.path.isdir(path) else None

@@ -54,7 +54,8 @@ _SOME = 1e-9
 #: Every field that metadata can fill, by name.
 FIELDS: Mapping[str, Field] = {
     "taken_from": Field(
-        str, "", "source of `taken_at`: exif, xmp, iptc, png, container, sidecar or name", "",
+        str, "", "source of `taken_at`: exif, xmp, iptc, png, container, sidecar, program (a photo "
+        "program) or name", "",
     ),
     "taken_precision": Field(
         str, "", "what is known of `taken_at`: year, month, day, hour or minute; missing if it has "
@@ -248,22 +249,23 @@ class DateSource(IntEnum):
     editors set it.
     """
 
-    SIDECAR_ORIGINAL = 1  # exif:DateTimeOriginal of an XMP sidecar
-    SIDECAR_CREATED = 2  # photoshop:DateCreated of an XMP sidecar
-    EXIF_ORIGINAL = 3  # DateTimeOriginal, SubSecTimeOriginal, OffsetTimeOriginal
-    XMP_ORIGINAL = 4  # exif:DateTimeOriginal
-    XMP_CREATED = 5  # photoshop:DateCreated
-    IPTC_CREATED = 6  # 2:55 and 2:60
-    EXIF_DIGITIZED = 7  # DateTimeDigitized, SubSecTimeDigitized, OffsetTimeDigitized
-    XMP_DIGITIZED = 8  # exif:DateTimeDigitized, xmp:CreateDate
-    IPTC_DIGITIZED = 9  # 2:62 and 2:63
-    PNG_CREATED = 10  # Creation Time
-    CONTAINER_LOCAL = 11  # com.apple.quicktime.creationdate of a video, with its time zone
-    GPS = 12  # GPSDateStamp and GPSTimeStamp, in UTC
-    SIDECAR_JSON = 13  # photoTakenTime of Google Takeout, in UTC, and the like
-    CONTAINER_CREATED = 14  # creation_time of a video, in UTC
-    NAME = 15  # a pattern in the file's name
-    EXIF_CHANGED = 16  # DateTime
+    CORRECTED = 1  # what a user set in a photo program, which keeps it in its database
+    SIDECAR_ORIGINAL = 2  # exif:DateTimeOriginal of an XMP sidecar
+    SIDECAR_CREATED = 3  # photoshop:DateCreated of an XMP sidecar
+    EXIF_ORIGINAL = 4  # DateTimeOriginal, SubSecTimeOriginal, OffsetTimeOriginal
+    XMP_ORIGINAL = 5  # exif:DateTimeOriginal
+    XMP_CREATED = 6  # photoshop:DateCreated
+    IPTC_CREATED = 7  # 2:55 and 2:60
+    EXIF_DIGITIZED = 8  # DateTimeDigitized, SubSecTimeDigitized, OffsetTimeDigitized
+    XMP_DIGITIZED = 9  # exif:DateTimeDigitized, xmp:CreateDate
+    IPTC_DIGITIZED = 10  # 2:62 and 2:63
+    PNG_CREATED = 11  # Creation Time
+    CONTAINER_LOCAL = 12  # com.apple.quicktime.creationdate of a video, with its time zone
+    GPS = 13  # GPSDateStamp and GPSTimeStamp, in UTC
+    SIDECAR_JSON = 14  # photoTakenTime of Google Takeout, in UTC, and the like
+    CONTAINER_CREATED = 15  # creation_time of a video, in UTC
+    NAME = 16  # a pattern in the file's name
+    EXIF_CHANGED = 17  # DateTime
 
     @property
     def label(self) -> str:
@@ -279,6 +281,7 @@ class DateSource(IntEnum):
 
 
 _LABELS: Mapping[DateSource, str] = {
+    DateSource.CORRECTED: "program",
     DateSource.SIDECAR_ORIGINAL: "xmp",
     DateSource.SIDECAR_CREATED: "xmp",
     DateSource.EXIF_ORIGINAL: "exif",

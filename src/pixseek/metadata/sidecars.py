@@ -55,11 +55,13 @@ _CAPTION_KEYS = ("caption", "captions", "description", "alt_text", "alttext", "a
 _TAG_KEYS = ("tags", "keywords", "tagslist", "subject")
 _PEOPLE_KEYS = ("people", "persons", "personinimage")
 _DATE_KEYS = ("taken_at", "date_taken", "datetimeoriginal")
+#: A date that comes before that of the camera.
+_CORRECTED_KEY = "taken_at_corrected"
 
 #: What `read_json` understands of an object that is not Google Takeout's, in lower case.
 JSON_KEYS = frozenset(
-    {*_CAPTION_KEYS, *_TAG_KEYS, *_PEOPLE_KEYS, *_DATE_KEYS, "title", "author", "artist",
-     "copyright", "rating", "url", "favorited", "favorite", "archived", "albums"}
+    {*_CAPTION_KEYS, *_TAG_KEYS, *_PEOPLE_KEYS, *_DATE_KEYS, _CORRECTED_KEY, "title", "author",
+     "artist", "copyright", "rating", "url", "favorited", "favorite", "archived", "albums"}
 )  # fmt: skip
 
 
@@ -288,6 +290,8 @@ def read_json(data: bytes, name: str = "") -> Findings:
         written = entry.get(key)
         if isinstance(written, str):
             found.put_date(DateSource.SIDECAR_JSON, parse_date(written))
+    if isinstance(written := entry.get(_CORRECTED_KEY), str):
+        found.put_date(DateSource.CORRECTED, parse_date(written))
     _read_exif_text(entry.get("exif"), found)
     return found
 

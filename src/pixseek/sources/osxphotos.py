@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ _MOST_S = 20.0
 _STEPS = 1_000_000
 
 _NOBODY = "_UNKNOWN_"
+_SECOND = timedelta(seconds=1)
 #: Kinds of photos, as Photos calls them, by their key.
 _KINDS = {
     "live_photo": "live photo", "burst": "burst", "hdr": "HDR", "panorama": "panorama",
@@ -152,6 +154,8 @@ def _fields_of(photo: Mapping[str, Any], path: str) -> dict[str, Scalar | tuple[
         "country": _text(address.get("country")),
         "country_code": _text(address.get("iso_country_code")),
     }
+    if _is_corrected(photo):
+        said["taken_at_corrected"] = said["taken_at"]
     overall = _object(photo.get("score")).get("overall")
     if isinstance(overall, float):
         said["score"] = overall
@@ -160,6 +164,16 @@ def _fields_of(photo: Mapping[str, Any], path: str) -> dict[str, Scalar | tuple[
         f"{_text(each.get('user'))}: {_text(each.get('text'))}" for each in notes
     )
     return {name: value for name, value in said.items() if value not in ("", (), None)}
+
+
+def _is_corrected(photo: Mapping[str, Any]) -> bool:
+    """Return whether somebody has set another date in Photos than the camera had written."""
+    camera = _text(photo.get("date_original")) or _text(_object(photo.get("exif_info")).get("date"))
+    try:
+        shown, was = map(datetime.fromisoformat, (_text(photo.get("date")), camera))
+        return abs(shown - was) >= _SECOND
+    except (ValueError, TypeError):  # one is missing, or has no time zone
+        return False
 
 
 def _text(value: object) -> str:
