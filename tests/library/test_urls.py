@@ -36,12 +36,16 @@ def test_rows_with_urls_become_records_that_open_and_say_what_the_table_knew(
     web.answers = {f"/{colour}.png": always(png(colour)) for colour in colours}
     table = tmp_path / "goods.csv"
     lines = [f"{n},{web.url(f'/{colour}.png')},{colour} paint" for n, colour in enumerate(colours)]
-    table.write_text("\n".join(["nr,image_url,caption", *lines, f"9,{web.url('/no.png')},gone"]))
+    table.write_text("\n".join(["nr,image_url,caption", *lines, f"9,{web.url('/no.png')},gone",
+                                f"8,{web.url('/bad.png')},broken"]))  # fmt: skip
+    web.answers["/bad.png"] = always(png("white")[:8] + bytes(90))
     keep = tmp_path / "kept"
     with pixseek.open(tmp_path / "l", allow_private=True) as library:
         report = library.index(table, columns={"id": "nr"}, keep=keep)
         assert (report.added, tiny.embedded) == (3, 3)
-        assert [(each.uri, each.reason) for each in report.failures] == [("goods/9", "missing")]
+        assert {(each.uri, each.reason) for each in report.failures} == {
+            ("goods/9", "missing"), ("goods/8", "damaged"),
+        }  # fmt: skip
         record = library.find("goods/2")
         assert record is not None
         assert (record.caption, record.fields["nr"]) == ("blue paint", 2)
@@ -55,7 +59,10 @@ def test_rows_with_urls_become_records_that_open_and_say_what_the_table_knew(
     with pixseek.open(tmp_path / "l", allow_private=True) as library:
         report = library.index()
         assert (report.unchanged, report.updated, tiny.embedded) == (2, 1, 3)
-        assert web.counts - before == {"/blue.png": 1, "/no.png": 1}
+        assert web.counts - before == {"/blue.png": 1, "/no.png": 1}  # not the broken one
+        before = web.counts.copy()
+        library.index(retry=True)
+        assert web.counts - before == {"/no.png": 1, "/bad.png": 1}
     with pixseek.open(tmp_path / "l") as library:  # what is kept needs no network
         record = library.find("goods/2")
         assert record is not None and library.original(record) == png("blue")
