@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
+import subprocess
 import sys
 import threading
 from collections import Counter
@@ -75,7 +77,8 @@ def text_of(library: pixseek.Library, name: str) -> str:
 def test_words_in_pictures_are_found_with_their_place(
     library: pixseek.Library, signs: Path
 ) -> None:
-    library.index(signs, ocr=True)
+    report = library.index(signs, ocr=True)
+    assert report.seconds["text"] > 0 <= report.seconds["decode"]
     first = library.search("total")[0]
     assert first.record.name == "bill.png"
     reason = next(each for each in first.why if each.kind == "words")
@@ -98,7 +101,7 @@ def test_words_in_pictures_are_found_with_their_place(
 def test_images_indexed_before_are_read_once_without_embedding_them(
     library: pixseek.Library, signs: Path, tiny: TinyEncoder, read: Counter[str], tmp_path: Path
 ) -> None:
-    library.index(signs)
+    assert "text" not in library.index(signs).seconds
     assert not read
     assert text_of(library, "door.png") == ""
     library.tag([library.search("name:door.png")[0].id], add=["mine"], caption="my door")
@@ -162,6 +165,40 @@ def test_a_stopped_run_continues(
     assert read["read"] == 6
     assert library.index().unchanged == 6
     assert len(library.search("has:seen")) == 6
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_continues(
+    library: pixseek.Library, tmp_path: Path, read: Counter[str]
+) -> None:
+    folder = tmp_path / "signs"
+    for n in range(8):
+        sign(folder / f"{n}.png", f"SIGN {n}00")
+    library.index(folder)
+    library.close()
+    dying = f"""
+import os, pixseek, pixseek.encoders
+from pixseek.indexing import pipeline
+from tiny_encoder import TinyEncoder
+pipeline.CHECKPOINT_S = 0.0
+pixseek.encoders.load = lambda *_, **__: TinyEncoder()
+def die(progress):
+    if progress.stage == "index" and progress.done >= 3:
+        os._exit(9)
+with pixseek.open({str(tmp_path / "photos.lib")!r}) as library:
+    library.index(ocr=True, on_progress=die)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", dying], check=False, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )  # fmt: skip
+    assert done.returncode == 9, done.stderr
+    with pixseek.open(tmp_path / "photos.lib") as again:
+        left = [f"{n}.png" for n in range(8) if not text_of(again, f"{n}.png")]
+        assert 0 < len(left) < 8
+        assert again.index().updated == len(left)  # the choice was remembered
+        assert read["read"] == len(left)
+        assert all(text_of(again, f"{n}.png") == f"SIGN {n}00" for n in range(8))
 
 
 def test_no_image_fails_by_its_text(

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from pixseek.library import Library
 
 from site_of_page import HOSTILE, Site, served, viewer_is_open
 
@@ -327,3 +331,35 @@ def test_other_keys_of_the_viewer(look: Look, site: Site) -> None:
     page.wait_for_selector("#viewer:not([open])", state="attached")
     page.wait_for_function("() => document.activeElement.id === 'q'")
     assert page.input_value("#q") == "a red car"
+
+
+def test_lines_in_the_picture_that_hold_words_of_the_search_are_outlined(
+    look: Look, tmp_path: Path
+) -> None:
+    pytest.importorskip("rapidocr")
+    folder = tmp_path / "Pictures"
+    folder.mkdir()
+    for n, text in enumerate(("EXIT", "", "Total 12.50")):
+        image = Image.new("RGB", (480, 300), ("palegreen", "navy", "white")[n])
+        ImageDraw.Draw(image).text((230, 200), text, "black", ImageFont.load_default(40))
+        image.save(folder / f"{n}.png")
+    library = Library.open(tmp_path / "library", "demo")
+    library.index(folder, ocr=True)
+    with served({"photos": library}) as url:
+        page = look("?q=exit", url=url)
+        opened(page)
+        lines = page.locator("#viewer .seen div")
+        lines.first.wait_for()
+        (box,) = (each.bounding_box() for each in lines.all())
+        whole = page.locator("#viewer .picture").bounding_box()
+        assert box and whole
+        left, top = ((box[a] - whole[a]) / whole[s] for a, s in (("x", "width"), ("y", "height")))
+        assert abs(left - 230 / 480) < 0.03
+        assert abs(top - 200 / 300) < 0.08
+        # What holds none of the words, and what has no text, has no outlines.
+        for _ in range(2):
+            page.keyboard.press("ArrowRight")
+            lines.first.wait_for(state="detached")
+        page.keyboard.press("ArrowLeft")
+        page.keyboard.press("ArrowLeft")
+        lines.first.wait_for()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _STAGES = {
     "scan": "looking for files is the bottleneck",
     "decode": "reading and decoding images is the bottleneck",
+    "text": "reading the text in pictures is the bottleneck (without it: --no-ocr)",
     "encode": "the model is the bottleneck",
     "store": "storing is the bottleneck",
 }
@@ -182,7 +183,7 @@ def write_reindex_report(
 
 
 def _write_times(report: Report, threads: int) -> None:
-    seconds = {stage: report.seconds.get(stage, 0.0) for stage in _STAGES}
+    seconds = {stage: report.seconds[stage] for stage in _STAGES if stage in report.seconds}
     whole = sum(seconds.values())
     worked_on = report.added + report.updated + report.moved - report.reused
     if whole < 0.05 or worked_on <= 0:
@@ -194,8 +195,8 @@ def _write_times(report: Report, threads: int) -> None:
         shares = " · ".join(f"{stage} {spent / whole:.0%}" for stage, spent in seconds.items())
     total = report.seconds.get("total", 0.0)
     rate = (worked_on + len(report.failures)) / total if total else 0.0
-    # The seconds of decoding and embedding are summed over threads that work at the same time.
-    together = {"decode", "encode"}
+    # These seconds are summed over threads that work at the same time.
+    together = {"decode", "text", "encode"}
     slowest = max(
         seconds, key=lambda stage: seconds[stage] / (max(1, threads) if stage in together else 1)
     )

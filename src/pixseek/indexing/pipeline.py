@@ -138,6 +138,7 @@ class _Run:
         self.began = time.perf_counter()
         self.counts: Counter[str] = Counter()
         self.seconds = {"scan": 0.0, "decode": 0.0, "encode": 0.0}
+        self.text_s = 0.0  # of those in which files were decoded
         self.failures: list[Failure] = []
         self.gone: set[str] = set()  # URIs of folders that failed
         self.unfit: set[str] = set()  # ids of records whose vectors are to be made again
@@ -291,6 +292,7 @@ class _Run:
 
     def settle(self, outcome: Embedded[Prepared] | Failure) -> None:
         """Take the outcome of one file from a thread."""
+        self.text_s += 0.0 if isinstance(outcome, Failure) else outcome.item.text_s
         if isinstance(outcome, Failure):
             self.fail(outcome)
         elif len(outcome.rows):
@@ -481,19 +483,15 @@ class _Run:
     def report(self, *, stopped: bool) -> Report:
         took = time.perf_counter() - self.began
         seconds = {**self.seconds, "store": self.writes.seconds, "total": took}
+        if self.texts is not None:
+            # A thread decodes a file and reads the text in it.
+            decode_s = max(0.0, seconds["decode"] - self.text_s)
+            seconds |= {"decode": decode_s, "text": self.text_s}
         counts = self.counts + self.found.counts
         return Report(
-            added=counts["added"],
-            updated=counts["updated"],
-            moved=counts["moved"],
-            removed=counts["removed"],
-            away=self.writes.away,
-            unchanged=counts["unchanged"],
-            reused=counts["reused"],
-            known_failures=counts["known_failures"],
-            failures=tuple(self.failures),
-            seconds=seconds,
-            stopped=stopped,
-            acceleration=self.acceleration,
-            skipped=skipped_in_all(self.found.skipped),
-        )
+            added=counts["added"], updated=counts["updated"], moved=counts["moved"],
+            removed=counts["removed"], away=self.writes.away, unchanged=counts["unchanged"],
+            reused=counts["reused"], known_failures=counts["known_failures"],
+            failures=tuple(self.failures), seconds=seconds, stopped=stopped,
+            acceleration=self.acceleration, skipped=skipped_in_all(self.found.skipped),
+        )  # fmt: skip

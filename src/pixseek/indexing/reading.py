@@ -8,6 +8,7 @@ import json
 import os
 import shlex
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -60,6 +61,7 @@ class Prepared:
 
     Attributes:
         strip: previews of the shots of a video, once it is embedded.
+        text_s: seconds in which text in the picture was read.
     """
 
     job: Job
@@ -70,6 +72,7 @@ class Prepared:
     is_as_it_was: bool = False  # its server says so, and sent nothing
     stream: Callable[[Encode], Embedded[Prepared] | Failure] | None = None
     strip: tuple[bytes, ...] = ()
+    text_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +144,10 @@ class Reader:
             record, preview = self._described(candidate, item, content, digest, picture)
             if picture is not stored:
                 record = replace(record, fields={**record.fields, "turned": orientation})
+            began, text_s = time.perf_counter(), 0.0
             if texts is not None:
                 record = _with_text(record, texts, picture)
+                text_s = time.perf_counter() - began
             clip = None if self.is_sample else _clip_of(item, content, self.stop)
             if clip is not None:
                 record = replace(record, fields={**record.fields, **clip[1]})
@@ -152,8 +157,9 @@ class Reader:
                     self.encoder.prepare(each) for _, each in parts_of(picture, self.parts)
                 )
                 if clip is not None:
-                    return self._moving(job, record, preview, tensors, twins, clip[0])
-            return Prepared(job, record, preview, tensors, twins)
+                    still = Prepared(job, record, preview, tensors, twins, text_s=text_s)
+                    return self._moving(still, clip[0])
+            return Prepared(job, record, preview, tensors, twins, text_s=text_s)
         except Exception as error:
             return _failure(candidate, stage, error)
 
@@ -201,31 +207,28 @@ class Reader:
             stop=self.stop,
         )  # fmt: skip
 
-    def _moving(
-        self, job: Job, still: Record, preview: bytes, tensors: tuple[Vectors, ...],
-        twins: tuple[Known, ...], clip: Source,
-    ) -> Prepared:  # fmt: skip
+    def _moving(self, still: Prepared, clip: Source) -> Prepared:
         """Return a photo whose moving part is ready to be decoded; if that fails, it has none."""
 
         def stream(encode: Encode) -> Embedded[Prepared] | Failure:
             import numpy as np
 
-            rows = in_context(encode(tensors), still.parts)
+            rows = in_context(encode(still.tensors), still.record.parts)
             strip: tuple[bytes, ...] = ()
             try:
                 with contextlib.closing(self._frames(clip)) as frames:
                     frames.start()
                     found = videos.embedded(frames, self.encoder, encode, self.stop)
-                record = videos.with_motion(still, found)
+                record = videos.with_motion(still.record, found)
                 strip = found.previews if self.previews else ()
                 rows = np.concatenate([rows, found.rows])
             except ImageError as error:
-                record = videos.with_motion(still, None, error.problem)
+                record = videos.with_motion(still.record, None, error.problem)
             except Exception as error:
-                return _failure(job.candidate, "decode", error)
-            return Embedded(Prepared(job, record, preview, (), twins, strip=strip), rows)
+                return _failure(still.job.candidate, "decode", error)
+            return Embedded(replace(still, record=record, tensors=(), strip=strip), rows)
 
-        return Prepared(job, still, preview, (), twins, stream=stream)
+        return replace(still, tensors=(), stream=stream)
 
     def _of_video(
         self, candidate: Candidate, item: Item, digest: str, about: Probe, media: str,

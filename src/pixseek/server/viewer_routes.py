@@ -65,6 +65,7 @@ def routes(server: Server) -> APIRouter:
                 "facts": as_plain(facts_of(record, texts)),
                 "more": as_plain(other_facts(record, texts)),
                 "why": reasons_of(hit.why, texts) if hit else [],
+                "boxes": [each.box for each in hit.why if each.box] if hit else [],
                 "film": film_of(record, hit),
                 "leans": leanings(given.q).get(image_id),
                 "like": leant(given.q, image_id, to=True),

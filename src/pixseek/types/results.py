@@ -408,7 +408,7 @@ class Report:
         known_failures: files that failed before, have not changed, and were not tried again.
         failures: what failed in this run.
         seconds: where the time went: "scan", "decode" and "encode" and "store" as the sums over
-            their threads, "total" by the clock.
+            their threads, "total" by the clock; "text" likewise, if text in pictures was read.
         stopped: whether the run was stopped before its end; run again to continue.
         acceleration: what the images were embedded in, and why; None if none was embedded, or if
             the encoder has no choice.

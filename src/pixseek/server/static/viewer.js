@@ -29,6 +29,7 @@ export function createViewer(app) {
 	let isAway = false;
 	let openedHere = false;
 	let loading; // what is asked of it
+	let outlined; // whether lines of text in pictures were
 	let tags;
 	let onward; // where the focus goes after it is closed, if not to the thumbnail
 
@@ -130,6 +131,7 @@ export function createViewer(app) {
 		stage.show(next, altOf(next));
 		facts.show(next, about, isAway);
 		if ((app.filmed ||= next.duration_s)) app.film("play", next, about);
+		if ((outlined ||= about?.boxes.length)) import("./seen.js").then(({ outline }) => outline(stage.picture, about?.boxes || []));
 	}
 
 	function open(next) {
