@@ -40,9 +40,10 @@ def stands_for(
         for name, value in asked.items()
         if name not in ("q", "offset", "group_by", "facets")
     }
-    said, more = str(hit.group), ""
+    count, more = "", ""
     if hit.others:
-        said += f" +{t.number(hit.others)}"
+        count = f"<span>+{t.number(hit.others)}</span>"
         more = f' title="{escape(t("group_more", n=hit.others))}"'
     there = address({"q": query, **kept})
-    return f'<a class=others href="{escape(there)}"{more}><bdi>{escape(said)}</bdi></a>'
+    said = escape(str(hit.group))
+    return f'<a class=others href="{escape(there)}"{more}><bdi>{said}</bdi>{count}</a>'

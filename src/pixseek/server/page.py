@@ -377,7 +377,8 @@ class Page:
                     f"<details open><summary>{t(f'facet_{field}')}</summary><ul>{values}</ul>"
                     "</details>"
                 )
-        return f'<aside id=facets aria-label="{t("filters")}">{"".join(groups)}</aside>'
+        said = "".join(groups) or f"<p>{t('facets_none')}</p>"
+        return f'<aside id=facets aria-label="{t("filters")}">{said}</aside>'
 
     # ------------------------------------------------------------ the document
 

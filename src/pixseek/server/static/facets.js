@@ -38,10 +38,11 @@ export function createFacets(app) {
 		const chosen = new Map(app.parts.map((part) => [plain(part.text), part.without]));
 		const closed = [...panel.querySelectorAll("details:not([open])")].map((each) => each.dataset.field);
 		const focused = document.activeElement?.dataset.filter;
+		const some = Object.entries(found).filter(([, counts]) => Object.keys(counts)[0]);
 		panel.replaceChildren(
 			h("h2", {}, t("filters"), h("button", { type: "button", class: "tool", click: turn }, t("close"))),
-			...Object.entries(found)
-				.filter(([, counts]) => Object.keys(counts)[0])
+			!some[0] && h("p", {}, t("facets_none")) || "",
+			...some
 				.map(([field, counts]) =>
 					h("details", { open: !closed.includes(field), "data-field": field }, h("summary", {}, t(`facet_${field}`)), h("ul", {}, ...Object.entries(counts).map((each) => row(field, ...each, chosen)))),
 				),

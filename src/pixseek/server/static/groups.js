@@ -29,7 +29,7 @@ async function ask(app) {
 			if (group === null || tile.querySelector(".others")) return;
 			const href = addressOf({ ...now, image: "", facets: "", group_by: "", q: `${q} ${group_filter}`.trim() });
 			const title = others ? t("group_more", { n: others }) : "";
-			tile.append(h("a", { class: "others", href, title }, h("bdi", {}, others ? `${group} +${number(others)}` : String(group))));
+			tile.append(h("a", { class: "others", href, title }, h("bdi", {}, String(group)), others > 0 && h("span", {}, `+${number(others)}`)));
 		});
 	}
 }
