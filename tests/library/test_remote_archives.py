@@ -122,3 +122,26 @@ def test_an_archive_that_may_not_be_read_is_an_error(
             library.index(f"{url}/a.zip")
         assert count.requests == []
         assert library.roots() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["a.zip", "a.tar"])
+def test_videos_in_archives_on_servers_are_downloaded_while_they_are_needed(
+    tmp_path: Path, tiny: TinyEncoder, served: tuple[str, Count], name: str
+) -> None:
+    pytest.importorskip("av", reason="av is not installed")
+    from films import film
+
+    content = film(tmp_path / "a.mp4", (("red", 2.0), ("green", 2.0))).read_bytes()
+    url, _ = served
+    write(tmp_path / "disk" / name, {"a.mp4": content, "b.png": picture(1)})
+    with pixseek.open(tmp_path / "lib", allow_private=True) as library:
+        report = library.index(f"{url}/{name}")
+        assert (report.added, report.failures) == (2, ())
+        (hit,) = library.search("green type:video", k=1)
+        assert hit.part == hit.record.parts[1]
+        file = surfaces.original(library, hit.record)
+        assert file is not None
+        with file:
+            assert file.read_at(50, 100) == content[50:150]
+        assert library.index().unchanged == 2

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from pixseek.errors import ImageError, SourceError, SourceVanishedError
-from pixseek.sources import members, recognise, shards
+from pixseek.sources import members, recognise, shards, tars
 from pixseek.sources.archives import ArchiveSource
 from pixseek.sources.locations import LocalFile
 from pixseek.types import Candidate, Failure, Skipped
@@ -245,8 +245,8 @@ def test_members_above_the_limit_are_not_read(
 def test_an_archive_that_unfolds_without_end_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(members, "_FREE", 1 << 20)
-    monkeypatch.setattr(members, "_MOST_HEADER", 1 << 16)
+    monkeypatch.setattr(tars, "_FREE", 1 << 20)
+    monkeypatch.setattr(tars, "_MOST_HEADER", 1 << 16)
     path = write(tmp_path / "a.tar.gz", {"a.png": b"1", "zeros": bytes(8 << 20), "b.png": b"2"})
     source = ArchiveSource("a", path)
     assert set(scanned(source)) == {"a/a.png"}
@@ -503,7 +503,7 @@ def test_a_description_of_a_folder_does_not_unpack_the_archive_for_each_image(
     names = [f"album/{number}.png" for number in range(20)]
     content = {"album/metadata.json": b"{}", **dict.fromkeys(names, picture())}
     file = Shaky(write(tmp_path / "a.tgz", content))
-    archive = members.PackedTar(file)
+    archive = tars.PackedTar(file)
     found = {each.name: each for each in archive.members()}
     for name in names:
         assert archive.read(found[name], 1 << 20) == content[name]
@@ -515,10 +515,10 @@ def test_a_description_of_a_folder_does_not_unpack_the_archive_for_each_image(
 def test_a_fault_that_passes_does_not_end_a_packed_archive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(members, "_LOOK_AHEAD", 1_000)  # so that the fault is met between members
+    monkeypatch.setattr(tars, "_LOOK_AHEAD", 1_000)  # so that the fault is met between members
     content = {f"{number}.png": os.urandom(100_000) for number in range(3)}
     file = Shaky(write(tmp_path / "a.tgz", content))
-    archive = members.PackedTar(file)
+    archive = tars.PackedTar(file)
     found = list(archive.members())
     assert archive.read(found[0], 1 << 20) == content["0.png"]
     file.fault = OSError(errno.EIO, "it may pass")

@@ -303,7 +303,25 @@ class Embedding(Generic[Job, Item]):
 
     def _work(self, batch: list[Job]) -> list[Embedded[Item] | Failure]:
         """Prepare and embed a batch; runs in a thread."""
-        outcomes: list[Item | Failure] = []
+        found: list[Embedded[Item] | Failure] = []
+        waiting: list[Item] = []  # photos are embedded together, a video by itself
+        with contextlib.suppress(StoppedError):
+            # A video before the next file is read: it may be in a temporary file.
+            for outcome in self._outcomes(batch):
+                if isinstance(outcome, Failure) or outcome.stream is not None:
+                    found += self.encode(waiting)
+                    waiting = []
+                if isinstance(outcome, Failure):
+                    found.append(outcome)
+                elif outcome.stream is not None:
+                    found += self.encode([outcome])
+                else:
+                    waiting.append(outcome)
+            found += self.encode(waiting)
+        return found
+
+    def _outcomes(self, batch: list[Job]) -> Iterator[Item | Failure]:
+        """Yield what is prepared of a batch; of less when stopped."""
         for job in batch:
             if self.stop.is_set():
                 break
@@ -313,21 +331,7 @@ class Embedding(Generic[Job, Item]):
                 break
             if self.stop.is_set() and isinstance(outcome, Failure):
                 break  # it was interrupted; if it is a failure, the next run finds it again
-            outcomes.append(outcome)
-        found: list[Embedded[Item] | Failure] = []
-        waiting: list[Item] = []  # photos are embedded together, a video by itself
-        with contextlib.suppress(StoppedError):
-            for each in [*outcomes, None]:
-                if isinstance(each, Failure) or each is None or each.stream is not None:
-                    found += self.encode(waiting)
-                    waiting = []
-                if isinstance(each, Failure):
-                    found.append(each)
-                elif each is not None and each.stream is not None:
-                    found += self.encode([each])
-                elif each is not None:
-                    waiting.append(each)
-        return found
+            yield outcome
 
     def _until_done(self, future: Future[Any]) -> None:
         """Wait for a batch; if the run is to stop meanwhile, interrupt what it waits for."""

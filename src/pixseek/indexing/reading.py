@@ -116,7 +116,7 @@ class Reader:
             if not candidate.is_wanted and (item.is_trashed or is_trashed(item.sidecars)):
                 return _in_the_trash(candidate)
             if isinstance(item.content, Path) and is_named_as_video(candidate.uri):
-                source = Source(item.content, within=item.within)
+                source = videos.source_of(item)
                 if _is_moving_part(item, source):
                     return _moving_part(candidate)
                 digest = videos.digest_of(source, self.stop)
@@ -148,7 +148,7 @@ class Reader:
             if texts is not None:
                 record = _with_text(record, texts, picture)
                 text_s = time.perf_counter() - began
-            clip = None if self.is_sample else _clip_of(item, content, self.stop)
+            clip = None if self.is_sample else _clip_of(item, content, candidate, self.stop)
             if clip is not None:
                 record = replace(record, fields={**record.fields, **clip[1]})
             tensors: tuple[Vectors, ...] = ()
@@ -353,28 +353,28 @@ def _is_moving_part(item: Item, clip: Source) -> bool:
     if item.companion is None:
         return False
     try:
-        still = files.read(item.companion, MAX_BYTES, within=item.within)
-    except OSError:
+        still = _content(item.companion)
+    except ImageError:
         return False
-    return motion.is_clip_of(still, clip)
+    return still is not None and motion.is_clip_of(still, clip)
 
 
 def _clip_of(
-    item: Item, content: bytes, stop: threading.Event
+    item: Item, content: bytes, candidate: Candidate, stop: threading.Event
 ) -> tuple[Source, dict[str, Scalar]] | None:
     """Return the moving part of a photo and what its record says of it; None if it has none."""
     if not available():
         return None
     if item.companion is not None:
-        clip = Source(item.companion, within=item.within)
+        clip = videos.source_of(item.companion)
         if motion.is_clip_of(content, clip):
             digest = videos.digest_of(clip, stop)
-            return clip, {videos.MOTION: item.companion.name, videos.MOTION_DIGEST: digest}
+            return clip, {videos.MOTION: candidate.companion, videos.MOTION_DIGEST: digest}
     window = motion.clip_in(content) if motion.may_move(content) else None
     if window is None:
         return None
     start, length = window
-    clip = Source(Path("clip"), content=content[start : start + length])
+    clip = videos.source_of(Item(content[start : start + length]))
     return clip, {videos.MOTION: videos.EMBEDDED}
 
 
@@ -406,7 +406,7 @@ def _content(item: Item) -> bytes | None:
     if not isinstance(item.content, Path):
         return item.content
     try:
-        return files.read(item.content, MAX_BYTES)
+        return files.read(item.content, MAX_BYTES, within=item.within)
     except files.TooLargeError as error:
         raise ImageError(
             "too-large",

@@ -13,12 +13,13 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixseek.images import derive, perceptual_hash
 from pixseek.images.derived import PREVIEW_SIDE, preview_of, shrunk
 from pixseek.indexing.embedding import StoppedError
-from pixseek.types import Encoder, Part, Picture, Record, Scalar
+from pixseek.types import Encoder, Item, Part, Picture, Record, Scalar
 from pixseek.types.dataclass import dataclass
 from pixseek.video.frames import Frame, Frames, Source, unreadable
 from pixseek.video.shots import Shots
@@ -64,7 +65,7 @@ class Footage:
 
 
 def digest_of(source: Source, stop: threading.Event) -> str:
-    """Return the SHA-256 of a file in hexadecimal, read in pieces.
+    """Return the SHA-256 of a file, or of its part, in hexadecimal, read in pieces.
 
     Raises:
         ImageError: it can't be read.
@@ -73,13 +74,23 @@ def digest_of(source: Source, stop: threading.Event) -> str:
     digest = hashlib.sha256()
     try:
         with source.opened() as descriptor:
-            while piece := os.read(descriptor, 1 << 20):
+            start, left = source.window or (0, os.fstat(descriptor).st_size)
+            os.lseek(descriptor, start, os.SEEK_SET)
+            while piece := os.read(descriptor, min(left, 1 << 20)):
                 digest.update(piece)
+                left -= len(piece)
                 if stop.is_set():
                     raise StoppedError
     except OSError as error:
         raise unreadable(error) from error
     return digest.hexdigest()
+
+
+def source_of(item: Item) -> Source:
+    """Return where the content of an item is."""
+    if isinstance(item.content, Path):
+        return Source(item.content, item.window, item.within, held=item.held)
+    return Source(Path("in memory"), content=item.content or b"")
 
 
 def least_of(encoder: Encoder) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from pixseek.errors import ImageError, QueryError
-from pixseek.types import Part, Record
+from pixseek.types import Item, Part, Record
 from pixseek.types.clock import clock
 
 if TYPE_CHECKING:
@@ -23,30 +24,56 @@ def source_of(opened: Opened, record: Record) -> Source | None:
     That of a photo with a moving part is in the same file, or in another next to it. A record may
     come from an import, so what it names is served only if it is a video by its name and content.
     """
-    from pixseek import video
     from pixseek.video.frames import media_of
 
     motion, apart = str(record.fields.get("motion", "")), clip_beside(record)
     uri = apart or record.uri
     is_here = record.is_video or apart or motion == "embedded"
-    path = opened.roots.file_of(uri) if is_here else None
-    if path is None:
+    if not is_here:
         return None
-    window, within = None, opened.roots.within(uri)
-    if motion == "embedded":
-        try:
-            window = video.embedded_clip(path, within)
-        except ImageError:
-            return None
-        if window is None:
-            return None
-    source = video.Source(path, window, within)
+    if opened.roots.is_item(uri):
+        source = _in_archive(opened, uri, is_photo=motion == "embedded")
+    else:
+        source = _in_folder(opened, uri, is_photo=motion == "embedded")
+    if source is None:
+        return None
     if apart:
         try:
             media_of(source)
         except ImageError:
             return None
     return source
+
+
+def _in_folder(opened: Opened, uri: str, *, is_photo: bool) -> Source | None:
+    """Return where a video is, or the clip within a photo."""
+    from pixseek import video
+
+    path = opened.roots.file_of(uri)
+    if path is None:
+        return None
+    window, within = None, opened.roots.within(uri)
+    if is_photo:
+        with contextlib.suppress(ImageError):
+            window = video.embedded_clip(path, within)
+        if window is None:
+            return None
+    return video.Source(path, window, within)
+
+
+def _in_archive(opened: Opened, uri: str, *, is_photo: bool) -> Source | None:
+    """Return where a video is, or the clip within a photo, that is a member of an archive."""
+    from pixseek.indexing.videos import source_of as content_of
+    from pixseek.video.motion import clip_in
+
+    with contextlib.suppress(OSError):
+        if not is_photo:
+            item = opened.roots.file_in(uri)
+            return None if item is None else content_of(item)
+        content = opened.roots.read(uri)
+        if (window := clip_in(content)) is not None:
+            return content_of(Item(content[window[0] : sum(window)]))
+    return None
 
 
 def clip_beside(record: Record) -> str:

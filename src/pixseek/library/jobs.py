@@ -292,12 +292,10 @@ def same_video(opened: Opened, record: Record) -> Source | None:
         if source is None:
             return None
         apart = films.clip_beside(record)
-        size = None if apart or record.stamp is None else record.stamp.size
-        if size not in (None, source.path.stat().st_size):
-            return None
+        if not (apart or record.is_video):  # the clip is within the photo
+            return source if same_file(opened, record) is not None else None
         digest = str(record.fields.get(videos.MOTION_DIGEST, "")) if apart else record.digest
-        # Of a photo with its moving part the digest is that of the whole file.
-        if videos.digest_of(replace(source, window=None), threading.Event()) == digest:
+        if videos.digest_of(source, threading.Event()) == digest:
             return source
     return None
 

@@ -7,6 +7,7 @@ import itertools
 import os
 import re
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,10 @@ from pixseek.redaction import redacted
 from pixseek.types import Engine, Failure, Root
 
 if TYPE_CHECKING:
-    from pixseek.types import Opening, Recognised, Source
+    from pixseek.types import Item, Opening, Recognised, Source
+
+#: Items that are kept as files.
+_FILES = 4
 
 
 class OpenSources:
@@ -31,6 +35,7 @@ class OpenSources:
         self._private, self._offline = private, offline
         self._lock = threading.Lock()
         self._sources: dict[str, tuple[Root, Opening | None]] = {}
+        self._files: OrderedDict[str, Item] = OrderedDict()
 
     def new(self, root: Root) -> Source:
         """Return a source of a root, which connects only to what is allowed here."""
@@ -74,6 +79,36 @@ class OpenSources:
             return source.open(uri)
         except PixseekError as error:
             raise OSError(errno.EIO, str(error), uri) from error
+
+    def file(self, known: Mapping[str, Root], uri: str) -> Item | None:
+        """Return an item of a root that is not a folder as a file that can be read at any place.
+
+        The last ones are kept: of a packed video each look would unpack it again.
+
+        Returns:
+            None if its source has no such files.
+
+        Raises:
+            OSError: as `read`.
+        """
+        from pixseek.types import Seekable
+
+        root = known[uri.partition("/")[0]]
+        source = self._of(root)
+        if not isinstance(source, Seekable):
+            return None
+        try:
+            key = f"{uri}\0{source.version(uri)}"
+            with self._lock:
+                kept = self._files.pop(key, None)
+            item = source.file(uri) if kept is None else kept
+        except PixseekError as error:
+            raise OSError(errno.EIO, str(error), uri) from error
+        with self._lock:
+            self._files[key] = item
+            while len(self._files) > _FILES:
+                self._files.popitem(last=False)
+        return item
 
     def path_of(self, known: Mapping[str, Root], uri: str) -> Path | None:
         """Return where the file of a URI is, or was; None if it has none of its own."""

@@ -44,12 +44,10 @@ from pixseek.storage.ledger import Ledger
 from pixseek.types import Compare, Engine, Failure, Known, Record, Root
 
 if TYPE_CHECKING:
-    from pixseek.types import Recognised, Source
+    from pixseek.types import Item, Recognised, Source
 
 #: The ledger's setting that says where roots were that have been forgotten, by name.
 _FORMER = "former_roots"
-#: Stands for a device that is not known.
-_NO_DEVICE = ""
 
 
 class Roots:
@@ -95,6 +93,10 @@ class Roots:
         """
         return self._open.read(self._known(), uri)
 
+    def file_in(self, uri: str) -> Item | None:
+        """Return an item as a file that can be read at any place; see `OpenSources.file`."""
+        return self._open.file(self._known(), uri)
+
     def reader(self) -> Callable[[str], bytes]:
         """Return `read` for one answer, with the roots as they are now, also after closing."""
         known = self._known()
@@ -103,10 +105,9 @@ class Roots:
     def file_of(self, uri: str) -> Path | None:
         """Return where the file of a URI is; None unless it is there, a file, and in its root."""
         path = self.path_of(uri)
-        with contextlib.suppress(OSError):
-            if path is not None:
-                with files.opened(path, within=self.within(uri)):
-                    return path
+        if path is not None:
+            with contextlib.suppress(OSError), files.opened(path, within=self.within(uri)):
+                return path
         return None
 
     def paths(self) -> Callable[[str], Path | None]:
@@ -493,7 +494,7 @@ class Roots:
         """Remember the drives of a root that becomes part of another."""
         devices = self._ledger.devices()
         top = f"{outer.name}/{inner.path.relative_to(outer.path).as_posix()}/"
-        for uri, device in {f"{inner.name}/": [_NO_DEVICE], **devices}.items():
+        for uri, device in {f"{inner.name}/": [""], **devices}.items():  # not known
             if uri.startswith(f"{inner.name}/"):
                 devices[top + uri.partition("/")[2]] = device
         self._ledger.set_devices(devices)

@@ -532,6 +532,8 @@ def container_of(library: Library, record: Record) -> str | None:
 
 def original(library: Library, record: Record) -> OpenFile | HeldFile | None:
     """Return the open file of a record; None if it is not there, or not in its root."""
+    if library.opened.roots.is_item(record.uri) and record.is_video:
+        return moving(library, record)
     if library.opened.roots.is_item(record.uri):
         content = library.original(record)
         return None if content is None else HeldFile(content)

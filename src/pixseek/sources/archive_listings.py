@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixseek.images import EXTENSIONS
+from pixseek.sources.archived_videos import endings
 from pixseek.sources.choosing import SIDECARS, path_of
 from pixseek.sources.locations import LocalFile
 from pixseek.sources.members import Archive, DamagedError, Member, archive_at
@@ -31,7 +32,7 @@ class Listing:
 
     Attributes:
         stamp: of the archive's file when it was listed.
-        members: images and sidecars.
+        members: images, videos and sidecars.
         names: of all files, by folder.
         unnamed: names that can't be paths in the archive.
         special: number of files that are left out, by kind and reason.
@@ -93,6 +94,7 @@ class Held:
 
     def _read(self, shard: str, stamp: tuple[int, int | str]) -> Listing:
         listing = Listing(stamp)
+        offered = EXTENSIONS | endings()
         archive = archive_at(self.place(shard), self._within)
         seen: set[str] = set()
         try:
@@ -104,7 +106,7 @@ class Held:
                 folder, _, name = relative.rpartition("/")
                 ending = os.path.splitext(name)[1].lower()
                 if member.skipped:
-                    if ending in EXTENSIONS:
+                    if ending in offered:
                         listing.special[
                             (
                                 f"{member.skipped} files",
@@ -120,7 +122,7 @@ class Held:
                 if relative not in seen:
                     seen.add(relative)
                     listing.names.setdefault(folder, []).append(name)
-                if ending in EXTENSIONS or ending in SIDECARS or self._is_named(shard, relative):
+                if ending in offered or ending in SIDECARS or self._is_named(shard, relative):
                     listing.members[relative] = member  # of two with one name, the last counts
         except DamagedError as error:
             listing.damage = str(error)

@@ -14,12 +14,14 @@ import os
 import shlex
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pixseek.errors import ImageError, PixseekError, SourceError, SourceVanishedError
 from pixseek.images import MAX_BYTES
 from pixseek.sources import is_pattern, patterns, shards
 from pixseek.sources.archive_listings import Held, Listing
+from pixseek.sources.archived_videos import Pairs, endings, file_of, is_video
 from pixseek.sources.choosing import (
     SIDECARS,
     Beside,
@@ -28,24 +30,19 @@ from pixseek.sources.choosing import (
     fields_of,
     harmless,
     path_of,
-)
-from pixseek.sources.members import (
-    Member,
-    PackedTar,
-    archive_at,
-)
+)  # fmt: skip
+from pixseek.sources.members import Member, archive_at
 from pixseek.sources.patterns import Included
 from pixseek.sources.shards import kind_of, stem_of
 from pixseek.sources.skipping import Tally, printable
+from pixseek.sources.tars import PackedTar
 from pixseek.sources.unread import unread
 from pixseek.types import Candidate, Failure, Item, Recognised, Root, Scalar, Skipped, Stamp
 
 #: Raised when archives are listed in another way, so that unchanged ones are listed again.
-_LISTING = 1
+_LISTING = 2
 
 _MAX_SIDECAR_BYTES = 4 << 20
-#: Lists of members that are kept: one of 10,000 images takes some 5 MB.
-_KEPT = 8
 
 
 def recognised(given: str) -> Recognised | None:
@@ -183,7 +180,7 @@ class ArchiveSource:
 
     def marks(self) -> Mapping[str, str]:
         """Return what tells whether an archive has changed; see `Packed.marks`."""
-        how = json.dumps([_LISTING, *self._patterns, *sorted(self._scopes)])
+        how = json.dumps([_LISTING, *sorted(endings()), *self._patterns, *sorted(self._scopes)])
         stamps = {shard: self._held.stamp(shard) for shard in self._shards()}
         if self._is_export:  # what one part says of the images of another may change with either
             how += str(stamps)
@@ -322,6 +319,7 @@ class ArchiveSource:
         choice = Choice(self.path.parent.as_posix(), shard, self._exclude, self._include, tally)
         finders: dict[str, Beside] = {}
         members = listing.members
+        pairs = Pairs(listing.names, lambda path: self._is_offered(shard, path, listing, choice))
         for relative in sorted(members, key=lambda each: members[each].at):
             member = members[relative]
             if not choice.takes(relative):
@@ -344,6 +342,10 @@ class ArchiveSource:
                     found = beside[path][1]
                 if found is not None:
                     versions.append(f"{found.name}\0{found.version}")
+            # In a packed tar, both would be unpacked twice.
+            companion = "" if self._is_tar(prefix, "tar.") else pairs.of(relative)
+            if companion:
+                versions.append(f"{companion}\0{members[companion].version}")
             is_wanted = bool(sidecars) and self._include is not None and (
                 self._include.covers(f"{shard}{relative}")
             )  # fmt: skip
@@ -353,15 +355,20 @@ class ArchiveSource:
             yield Candidate(
                 uri, stamp, member.modified_ns, sidecars,
                 "\0\0".join((member.version, *versions)), is_wanted,
+                companion=companion.rpartition("/")[2],
             )  # fmt: skip
         for folder, here in listing.names.items():
             for name in here:
                 choice.count(f"{folder}/{name}" if folder else name)
         choice.finish()
 
-    def _is_tar(self, prefix: str) -> bool:
+    def _is_offered(self, shard: str, path: str, found: Listing, choice: Choice) -> bool:
+        is_open = path in found.members and found.members[path].locked is None
+        return is_open and choice.takes(path) and self._is_in_scope(f"{shard}{path}")
+
+    def _is_tar(self, prefix: str, kind: str = "tar") -> bool:
         shard = prefix[len(self.name) + 1 : -1]
-        return (kind_of(self._held.place(shard).name) or "").startswith("tar")
+        return (kind_of(self._held.place(shard).name) or "").startswith(kind)
 
     # ---------------------------------------------------------------- content
 
@@ -381,9 +388,13 @@ class ArchiveSource:
             raise ImageError(
                 "missing", "The archive was changed during the run", candidate.uri, "Run again."
             )
-        archive = self._held.archive(shard)
+        companion = None
         try:
-            content = archive.read(member, MAX_BYTES)
+            found = self._content(shard, member, relative)
+            if candidate.companion:
+                beside_it = f"{candidate.uri.rpartition('/')[0]}/{candidate.companion}"
+                with contextlib.suppress(ImageError, FileNotFoundError):  # then each is by itself
+                    companion = self._content(shard, self._member(beside_it), beside_it)
         except OSError as error:
             self._check_there()
             raise ImageError(
@@ -415,13 +426,34 @@ class ArchiveSource:
                 sidecars.append((name, data))
             if name.lower().endswith(".json") and self._is_tar(self._prefix(shard)):
                 fields |= fields_of(data)
-        return Item(content, tuple(sidecars), fields)
+        return replace(found, sidecars=tuple(sidecars), fields=fields, companion=companion)
+
+    def _content(self, shard: str, member: Member, relative: str) -> Item:
+        """Return the content of a member: of an image in memory, of a video as a file."""
+        archive = self._held.archive(shard)
+        if is_video(relative):
+            return file_of(archive, member, self._held.place(shard), self._within)
+        return Item(archive.read(member, MAX_BYTES))
 
     def _check_there(self) -> None:
         self._shards()
 
     def _unread(self, uri: str, error: OSError, shard: str) -> Failure:
         return unread(uri, error, Path(str(self._held.place(shard))))
+
+    def file(self, uri: str) -> Item:
+        """Return a member as a file, or a part of one; see `Seekable.file`."""
+        shard, _ = self._split(uri)
+        archive = archive_at(self._held.place(shard), self._within)
+        try:
+            return file_of(archive, self._member(uri), self._held.place(shard), self._within)
+        finally:
+            if isinstance(archive, PackedTar):
+                archive.close()
+
+    def version(self, uri: str) -> str:
+        """Return what tells whether a member has changed; see `Seekable.version`."""
+        return str(self._held.stamp(self._split(uri)[0]))
 
     def open(self, uri: str) -> bytes:
         """Return the content of a member; see `Opening.open`.
@@ -436,16 +468,20 @@ class ArchiveSource:
             if found is None:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), uri)
             return found
+        try:
+            return archive.read(self._member(uri), MAX_BYTES)
+        finally:
+            if isinstance(archive, PackedTar):
+                archive.close()
+
+    def _member(self, uri: str) -> Member:
+        shard, relative = self._split(uri)
         member = self._held.listing(shard).members.get(relative)
         if member is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), uri)
         if member.locked is not None:
             raise ImageError(member.locked[0], member.locked[1], uri, member.locked[2])
-        try:
-            return archive.read(member, MAX_BYTES)
-        finally:
-            if isinstance(archive, PackedTar):
-                archive.close()
+        return member
 
     def holds(self, uri: str) -> bool | None:
         """Return whether there is such a member now; see `Opening.holds`."""

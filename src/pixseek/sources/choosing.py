@@ -10,6 +10,7 @@ from collections.abc import Collection
 from pixseek import files
 from pixseek.images import EXTENSIONS
 from pixseek.metadata.sidecars import JSON_KEYS, MAX_JSON, SidecarFinder
+from pixseek.sources.archived_videos import endings
 from pixseek.sources.patterns import Included, Patterns
 from pixseek.sources.skipping import Tally, may_be_skipped, printable, skipped_folder
 from pixseek.types import Scalar
@@ -43,6 +44,7 @@ class Choice:
         self._exclude, self._include = exclude, include
         self._folders: dict[str, str] = {"": ""}  # why each is skipped; "" if it is not
         self._skipped: Counter[str] = Counter()  # images by the folder that is skipped
+        self._endings = EXTENSIONS | endings()
 
     def takes(self, relative: str) -> bool:
         """Return whether a member is a candidate."""
@@ -57,7 +59,7 @@ class Choice:
             return False
         if is_wanted:
             return True
-        return name[0] != "." and os.path.splitext(name)[1].lower() in EXTENSIONS
+        return name[0] != "." and os.path.splitext(name)[1].lower() in self._endings
 
     def count(self, relative: str) -> None:
         """Count a file that is not a candidate, if it looks like an image."""
@@ -66,10 +68,10 @@ class Choice:
         if why == "excluded" or self.takes(relative):
             return
         if why:
-            self._skipped[why] += ending in EXTENSIONS and not name.startswith("._")
+            self._skipped[why] += ending in self._endings and not name.startswith("._")
         elif name[0] == ".":
             self._tally.hidden_file(f"{self._shard}{relative}")
-        elif ending not in EXTENSIONS:
+        elif ending not in self._endings:
             self._tally.file("", f"{self._shard}{relative}")
 
     def finish(self) -> None:

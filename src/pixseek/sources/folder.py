@@ -231,9 +231,10 @@ class FolderSource:
             raise ImageError(why.reason, why.message, why.uri, why.advice) from error
         fields = self._libraries.fields(relative)
         sidecars = tuple(self._read_sidecars(relative, candidate.sidecars))
-        companion = path.with_name(candidate.companion) if candidate.companion else None
-        within = self._within if is_video or companion else None
-        trashed = fields.pop("trashed", None) is True
+        companion = None
+        if candidate.companion:
+            companion = Item(path.with_name(candidate.companion), within=self._within)
+        within, trashed = self._within if is_video else None, fields.pop("trashed", None) is True
         return Item(
             content, sidecars, fields, within=within, is_trashed=trashed, companion=companion
         )

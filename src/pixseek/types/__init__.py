@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from pixseek.types.sources import PhotoLibrary as PhotoLibrary
     from pixseek.types.sources import Recognised as Recognised
     from pixseek.types.sources import Remote as Remote
+    from pixseek.types.sources import Seekable as Seekable
     from pixseek.types.sources import Source as Source
 
 _HOME = {
@@ -89,7 +90,8 @@ _HOME = {
     "engines": "Capabilities WordMatch WordMatches Order FacetField Merge Engine Distant Building "
     "Embedding Outlines Outlining Movable",
     "roots": "Root",
-    "sources": "Candidate FileSystem Item Opening Packed PhotoLibrary Recognised Remote Source",
+    "sources": "Candidate FileSystem Item Opening Packed PhotoLibrary Recognised Remote Seekable "
+    "Source",
 }
 _MODULES = {name: module for module, names in _HOME.items() for name in names.split()}
 __all__ = [

@@ -104,7 +104,9 @@ class Item:
         within: for a path: the folder that the file has to lie in when links are resolved; None
             for any place.
         is_trashed: its photo program has put it into its trash.
-        companion: path of the candidate's companion, which `within` holds for, too; None for none.
+        companion: content of the candidate's companion, and no more of it; None for none.
+        window: for a path: first byte and length of the content in the file; None for all of it.
+        held: for a path: what keeps the file as long as it is referred to; None if nothing has to.
     """
 
     content: bytes | Path | None
@@ -113,7 +115,9 @@ class Item:
     marks: str = ""
     within: str | None = None
     is_trashed: bool = False
-    companion: Path | None = None
+    companion: Item | None = None
+    window: tuple[int, int] | None = None
+    held: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +224,27 @@ class Opening(Source, Protocol):
 
     def place(self, uri: str) -> Path | None:
         """Return where the file is that has an item's content and nothing else; None for none."""
+        ...
+
+
+@runtime_checkable
+class Seekable(Opening, Protocol):
+    """A source whose large items can be read at any place: to be played, and cut."""
+
+    def file(self, uri: str) -> Item:
+        """Return an item as a file, or a part of one.
+
+        Raises:
+            OSError, ImageError, SourceError: as `open`.
+        """
+        ...
+
+    def version(self, uri: str) -> str:
+        """Return a text that is equal only while the content of an item is the same.
+
+        Raises:
+            OSError, ImageError, SourceError: as `open`.
+        """
         ...
 
 

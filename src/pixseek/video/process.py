@@ -60,12 +60,14 @@ class Source:
         window: first byte and length of the part; None for the whole file.
         within: the folder that the file has to lie in, resolved; None for any place.
         content: of a video in memory; None for a file.
+        held: keeps a temporary file as long as it is referred to; None for any other.
     """
 
     path: Path
     window: tuple[int, int] | None = None
     within: str | None = None
     content: bytes | None = field(default=None, repr=False)
+    held: object = field(default=None, repr=False, compare=False)
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[int]:
