@@ -1,0 +1,1 @@
+"""How well searches find what they should: measures, with what chance alone makes of them."""
