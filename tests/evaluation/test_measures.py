@@ -142,3 +142,17 @@ def test_chance_explains_differences_that_are_small() -> None:
     assert measures.p_of_difference(np.zeros(200), groups) == 1
     # Of three groups with the same difference chance gives all one sign in two cases of eight.
     assert measures.p_of_difference(np.ones(6), np.arange(6) // 2) == pytest.approx(0.25, abs=0.02)
+
+
+@pytest.mark.parametrize("sizes", [[1], [5], [1, 3, 12]])
+def test_what_chance_finds_is_what_shuffled_scores_find(sizes: list[int]) -> None:
+    chance = np.random.default_rng(7)
+    right = [chance.choice(60, size, replace=False).tolist() for size in sizes * 4_000]
+    found = measures.by_query(measures.places_of_scores(chance.random((len(right), 60)), right))
+    expected = measures.by_chance([len(each) for each in right], 60)
+    for name, each in found.items():
+        if name == "median_rank":
+            assert abs(float(np.median(each)) - expected[name]) <= 1
+        else:
+            error = float(each.std()) / math.sqrt(len(each))
+            assert abs(float(each.mean()) - expected[name]) < 4 * error, name

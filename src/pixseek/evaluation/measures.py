@@ -43,11 +43,13 @@ class Places:
     Attributes:
         starts: of query n, the places `values[starts[n] : starts[n + 1]]`, (queries + 1,) int64.
         values: the places, ascending for each query, int64.
+        best: of each query, the row of the item that scores most, (queries,) int64.
         items: how many items were ranked.
     """
 
     starts: NDArray[np.int64]
     values: NDArray[np.int64]
+    best: NDArray[np.int64]
     items: int
 
     def __len__(self) -> int:
@@ -77,14 +79,15 @@ def places(queries: Vectors, items: Vectors, right: Sequence[Sequence[int]]) -> 
     import numpy as np
 
     starts, flat = _flattened(right)
-    values = np.empty(len(flat), np.int64)
+    values, best = np.empty(len(flat), np.int64), np.empty(len(queries), np.int64)
     step = max(1, _BLOCK // max(1, len(items)))
     for begin in range(0, len(queries), step):
         end = min(len(queries), begin + step)
         scores = queries[begin:end] @ items.T
         some = slice(starts[begin], starts[end])
         values[some] = _places(scores, starts[begin : end + 1] - starts[begin], flat[some])
-    return Places(starts, values, len(items))
+        best[begin:end] = scores.argmax(axis=1)
+    return Places(starts, values, best, len(items))
 
 
 def places_of_scores(scores: NDArray[np.floating], right: Sequence[Sequence[int]]) -> Places:
@@ -98,7 +101,7 @@ def places_of_scores(scores: NDArray[np.floating], right: Sequence[Sequence[int]
         ValueError: a query has nothing right.
     """
     starts, flat = _flattened(right)
-    return Places(starts, _places(scores, starts, flat), scores.shape[1])
+    return Places(starts, _places(scores, starts, flat), scores.argmax(axis=1), scores.shape[1])
 
 
 def _flattened(right: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -155,6 +158,38 @@ def by_query(found: Places) -> dict[str, NDArray[np.float64]]:
     values["ndcg@10"] = np.add.reduceat(gains, found.starts[:-1]) / ideal
     values["median_rank"] = first.astype(np.float64)
     return {name: values[name] for name in MEASURES}
+
+
+def by_chance(counts: Sequence[int], items: int) -> dict[str, float]:
+    """Return the value of each measure that is to be expected if chance ranks the items.
+
+    Args:
+        counts: how many items are right for each query.
+        items: how many are ranked.
+    """
+    import numpy as np
+
+    places = np.arange(1.0, items + 1)
+    harmonic = float((1 / places).sum())
+    discounts = 1.0 / np.log2(np.arange(2.0, 12.0))
+    sizes, queries = np.unique(np.asarray(counts), return_counts=True)
+    found = dict.fromkeys(MEASURES, 0.0)
+    first_within = np.zeros(items)
+    for size, weight in zip(sizes.tolist(), (queries / queries.sum()).tolist(), strict=True):
+        # None of the first r is right: (n - size) / n * (n - size - 1) / (n - 1) * ...
+        none = np.cumprod(np.maximum(items - size - places + 1, 0) / (items - places + 1))
+        within = 1 - none
+        at = np.diff(within, prepend=0.0)
+        for k in (1, 5, 10):
+            found[f"recall@{k}"] += weight * float(within[min(k, items) - 1])
+        found["mrr@100"] += weight * float((at / places)[:100].sum())
+        others = (size - 1) / max(1, items - 1)
+        found["map"] += weight * (harmonic + others * (items - harmonic)) / items
+        gain = size / items * float(discounts[:items].sum())
+        found["ndcg@10"] += weight * gain / float(discounts[:size].sum())
+        first_within += weight * within
+    found["median_rank"] = float(np.searchsorted(first_within, 0.5) + 1)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -444,7 +444,8 @@ class Progress:
     Attributes:
         stage: "scan" (total unknown), "prepare" (the model), "index", "embed" (images for another
             purpose than a library), or "finish"; of a library that moves to another engine "copy",
-            "check" and "ask"; "build" (an index, of which vectors are counted instead of files).
+            "check" and "ask"; "build" (an index, of which vectors are counted instead of files);
+            "captions" (which are embedded to measure how well images are found).
         done: files looked at (scan) or settled (index, embed), failures included.
         total: files to settle; None while scanning.
         failed: failures so far in this run.
@@ -453,7 +454,9 @@ class Progress:
         latest: URI last settled.
     """
 
-    stage: Literal["scan", "prepare", "index", "embed", "finish", "copy", "check", "ask", "build"]
+    stage: Literal[
+        "scan", "prepare", "index", "embed", "finish", "copy", "check", "ask", "build", "captions"
+    ]
     done: int
     total: int | None = None
     failed: int = 0

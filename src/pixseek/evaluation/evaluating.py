@@ -1,0 +1,173 @@
+"""Measure a library on its own captions: text to image, and image to text."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from pixseek.evaluation import measures
+from pixseek.evaluation.captioned import Captioned, caption_vectors, captioned
+from pixseek.evaluation.measures import Bootstrap, Estimate
+from pixseek.library import Library
+from pixseek.types import Progress
+from pixseek.types.dataclass import dataclass
+
+if TYPE_CHECKING:
+    from pixseek.types import Vectors
+
+Direction = Literal["text to image", "image to text"]
+
+#: Where a library keeps the vectors of captions.
+_FOLDER = "evaluation"
+#: How many of the queries that found worst are named.
+_WORST = 20
+#: Cosine from which two images are nearly the same, as `pixseek duplicates` takes it.
+ALIKE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Worst:
+    """A query that found its image far down.
+
+    Attributes:
+        caption: the query.
+        uri: of its image.
+        id: of its image.
+        place: of the image, 1 for the first.
+        found_uri: what came first instead.
+        found_id: its id.
+        is_copy: whether that is nearly the same picture, so that the miss is none.
+    """
+
+    caption: str
+    uri: str
+    id: str
+    place: int
+    found_uri: str
+    found_id: str
+    is_copy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How well a model finds the images of a library by their captions.
+
+    Attributes:
+        model: its name.
+        fingerprint: of its space.
+        dim: of its vectors.
+        library: where the images are.
+        images: how many have captions.
+        captions: how many there are.
+        where: the filter that chose them; "" for all.
+        seed: of the draws.
+        measures: of each direction, by the names in `measures.MEASURES`.
+        chance: the same measures if images were drawn by chance, each its expected value.
+        worst: captions that found worst, the worst first.
+        copies: of how many captions what came first instead is nearly the same picture.
+        took_s: seconds for the products and the places, without embedding.
+    """
+
+    model: str
+    fingerprint: str
+    dim: int
+    library: str
+    images: int
+    captions: int
+    where: str
+    seed: int
+    measures: dict[Direction, dict[str, Estimate]]
+    chance: dict[Direction, dict[str, float]]
+    worst: tuple[Worst, ...]
+    copies: int
+    took_s: float
+
+
+def evaluate(
+    library: Library,
+    where: str | None = None,
+    *,
+    seed: int = 0,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Evaluation:
+    """Measure how well the model finds the images by their captions, and captions by their images.
+
+    Every caption is compared with every image, without an index, a filter or written words: what is
+    measured is the model. The vectors of captions are kept next to the library.
+
+    Args:
+        library: with images that have captions, each line of which is one.
+        where: a filter that chooses images, such as "split:test"; None for all.
+        seed: for the draws of the intervals.
+        on_progress: called while captions are embedded.
+
+    Raises:
+        SourceError: fewer than ten images have captions.
+        QueryError: the filter can't be understood.
+        ModelError: the model is unavailable.
+    """
+    of = captioned(library, where)
+    texts = caption_vectors(library, of.captions, library.path / _FOLDER, on_progress)
+    return measured(library, of, texts, where or "", seed)
+
+
+def measured(library: Library, of: Captioned, texts: Vectors, where: str, seed: int) -> Evaluation:
+    """Return the measures of captions and images whose vectors are there."""
+    import numpy as np
+
+    began = time.monotonic()
+    images = np.asarray(of.image_of)
+    by_text = measures.places(texts, of.vectors, [[image] for image in of.image_of])
+    by_image = measures.places(of.vectors, texts, of.captions_of)
+    took_s = time.monotonic() - began
+    space = library.opened.engine.space
+    assert space is not None  # there are vectors
+    worst, copies = _worst(of, by_text)
+    return Evaluation(
+        model=space.model,
+        fingerprint=space.fingerprint,
+        dim=space.dim,
+        library=str(library.path),
+        images=len(of.ids),
+        captions=len(of.captions),
+        where=where,
+        seed=seed,
+        measures={
+            "text to image": Bootstrap(images, seed).of(measures.by_query(by_text)),
+            "image to text": Bootstrap(np.arange(len(of.ids)), seed).of(
+                measures.by_query(by_image)
+            ),
+        },
+        chance={
+            "text to image": measures.by_chance([1] * len(texts), len(of.ids)),
+            "image to text": measures.by_chance([len(each) for each in of.captions_of], len(texts)),
+        },
+        worst=worst,
+        copies=copies,
+        took_s=took_s,
+    )
+
+
+def _worst(of: Captioned, found: measures.Places) -> tuple[tuple[Worst, ...], int]:
+    """Return the captions that found worst, one an image, and how many misses are copies."""
+    import numpy as np
+
+    rows = of.vectors
+    images = np.asarray(of.image_of)
+    alike = np.einsum("ij,ij->i", rows[images], rows[found.best]) >= ALIKE
+    copies = int((alike & (found.first > 1)).sum())
+    named: dict[int, Worst] = {}
+    for n in np.argsort(-found.first, kind="stable").tolist():
+        image, place = of.image_of[n], int(found.first[n])
+        if place == 1 or len(named) == _WORST:
+            break
+        best = int(found.best[n])
+        named.setdefault(
+            image,
+            Worst(
+                of.captions[n], of.uris[image], of.ids[image], place,
+                of.uris[best], of.ids[best], bool(alike[n]),
+            ),
+        )  # fmt: skip
+    return tuple(named.values()), copies
