@@ -29,6 +29,7 @@ from pixseek.types import Part, Query
 from pixseek.types.results import old_confidence
 
 if TYPE_CHECKING:
+    from pixseek.evaluation import Evaluation
     from pixseek.library import Status
     from pixseek.library.migration import Migration
     from pixseek.licences import Part as LicensedPart
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "calibration_to_plain",
+    "difference_to_plain",
     "embeddings_to_plain",
+    "evaluation_to_plain",
     "failure_to_plain",
     "filter_from_plain",
     "filter_to_plain",
@@ -384,6 +387,44 @@ def licences_to_plain(parts: Iterable[LicensedPart]) -> dict[str, Any]:
             for part in parts
         ]
     }
+
+
+def evaluation_to_plain(evaluation: Evaluation) -> dict[str, Any]:
+    """Return how well a model finds images by their captions, and the other way round."""
+    return {
+        "model": evaluation.model,
+        "fingerprint": evaluation.fingerprint,
+        "dim": evaluation.dim,
+        "library": evaluation.library,
+        "images": evaluation.images,
+        "captions": evaluation.captions,
+        "where": evaluation.where,
+        "seed": evaluation.seed,
+        "measures": {
+            direction: {
+                name: {**asdict(each), "by_chance": evaluation.chance[direction][name]}
+                for name, each in found.items()
+            }
+            for direction, found in evaluation.measures.items()
+        },
+        "worst": [asdict(each) for each in evaluation.worst],
+        "misses_that_are_copies": evaluation.copies,
+        "queries": evaluation.queries,
+    }
+
+
+def difference_to_plain(one: Evaluation, other: Evaluation) -> dict[str, Any]:
+    """Return how much better one model finds than another, by every measure that is a mean."""
+    from pixseek.evaluation import MEASURES, difference
+
+    found: dict[str, Any] = {"of": one.model, "against": other.model}
+    for direction in one.measures:
+        found[direction] = {}
+        for name in MEASURES:
+            if name != "median_rank":
+                apart = difference(one, other, direction, name, one.seed)
+                found[direction][name] = {**asdict(apart.difference), "p": apart.p}
+    return found
 
 
 def calibration_to_plain(report: CalibrationReport) -> dict[str, Any]:

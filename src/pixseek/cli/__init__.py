@@ -44,6 +44,7 @@ COMMANDS = {
     "vespa": "vespa",
     "trust": "trust",
     "models": "models",
+    "evaluate": "evaluate",
     "doctor": "doctor",
     "demo": "demo",
     "completion": "completion",

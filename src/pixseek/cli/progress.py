@@ -27,6 +27,7 @@ _OF_OTHERS = {
     "copy": ("Copying", "record", "records"),
     "check": ("Comparing", "record", "records"),
     "ask": ("Searching the copy", "search", "searches"),
+    "captions": ("Embedding", "caption", "captions"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
@@ -14,7 +15,8 @@ from pixseek.types import Progress
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
-    from pixseek.types import Vectors
+    import numpy as np
+    from numpy.typing import NDArray
 
 Direction = Literal["text to image", "image to text"]
 
@@ -22,8 +24,6 @@ Direction = Literal["text to image", "image to text"]
 _FOLDER = "evaluation"
 #: How many of the queries that found worst are named.
 _WORST = 20
-#: Cosine from which two images are nearly the same, as `pixseek duplicates` takes it.
-ALIKE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,12 @@ class Evaluation:
         seed: of the draws.
         measures: of each direction, by the names in `measures.MEASURES`.
         chance: the same measures if images were drawn by chance, each its expected value.
-        worst: captions that found worst, the worst first.
+        worst: captions that found worst, the worst first, one an image.
         copies: of how many captions what came first instead is nearly the same picture.
         took_s: seconds for the products and the places, without embedding.
+        by_query: of each direction the values of each query, as of `measures.by_query`.
+        groups: of each direction the image that each query is about, by its row.
+        queries: a digest of the images and their captions.
     """
 
     model: str
@@ -82,6 +85,9 @@ class Evaluation:
     worst: tuple[Worst, ...]
     copies: int
     took_s: float
+    by_query: dict[Direction, dict[str, NDArray[np.float64]]]
+    groups: dict[Direction, NDArray[np.int64]]
+    queries: str
 
 
 def evaluate(
@@ -107,23 +113,25 @@ def evaluate(
         QueryError: the filter can't be understood.
         ModelError: the model is unavailable.
     """
-    of = captioned(library, where)
-    texts = caption_vectors(library, of.captions, library.path / _FOLDER, on_progress)
-    return measured(library, of, texts, where or "", seed)
-
-
-def measured(library: Library, of: Captioned, texts: Vectors, where: str, seed: int) -> Evaluation:
-    """Return the measures of captions and images whose vectors are there."""
     import numpy as np
 
+    of = captioned(library, where)
+    texts = caption_vectors(library, of.captions, library.path / _FOLDER, on_progress)
     began = time.monotonic()
-    images = np.asarray(of.image_of)
-    by_text = measures.places(texts, of.vectors, [[image] for image in of.image_of])
-    by_image = measures.places(of.vectors, texts, of.captions_of)
+    found: dict[Direction, measures.Places] = {
+        "text to image": measures.places(texts, of.vectors, [[each] for each in of.image_of]),
+        "image to text": measures.places(of.vectors, texts, of.captions_of),
+    }
     took_s = time.monotonic() - began
+    groups: dict[Direction, NDArray[np.int64]] = {
+        "text to image": np.asarray(of.image_of),
+        "image to text": np.arange(len(of.ids)),
+    }
+    by_query = {direction: measures.by_query(each) for direction, each in found.items()}
     space = library.opened.engine.space
     assert space is not None  # there are vectors
-    worst, copies = _worst(of, by_text)
+    worst, copies = _worst(library, of, found["text to image"])
+    said = "\0".join([*of.uris, *of.captions, *map(str, of.image_of)])
     return Evaluation(
         model=space.model,
         fingerprint=space.fingerprint,
@@ -131,31 +139,35 @@ def measured(library: Library, of: Captioned, texts: Vectors, where: str, seed: 
         library=str(library.path),
         images=len(of.ids),
         captions=len(of.captions),
-        where=where,
+        where=where or "",
         seed=seed,
         measures={
-            "text to image": Bootstrap(images, seed).of(measures.by_query(by_text)),
-            "image to text": Bootstrap(np.arange(len(of.ids)), seed).of(
-                measures.by_query(by_image)
-            ),
+            direction: Bootstrap(groups[direction], seed).of(each)
+            for direction, each in by_query.items()
         },
         chance={
-            "text to image": measures.by_chance([1] * len(texts), len(of.ids)),
-            "image to text": measures.by_chance([len(each) for each in of.captions_of], len(texts)),
+            direction: measures.by_chance(np.diff(each.starts).tolist(), each.items)
+            for direction, each in found.items()
         },
         worst=worst,
         copies=copies,
         took_s=took_s,
+        by_query=by_query,
+        groups=groups,
+        queries=hashlib.sha256(said.encode()).hexdigest()[:16],
     )
 
 
-def _worst(of: Captioned, found: measures.Places) -> tuple[tuple[Worst, ...], int]:
+def _worst(
+    library: Library, of: Captioned, found: measures.Places
+) -> tuple[tuple[Worst, ...], int]:
     """Return the captions that found worst, one an image, and how many misses are copies."""
     import numpy as np
 
     rows = of.vectors
     images = np.asarray(of.image_of)
-    alike = np.einsum("ij,ij->i", rows[images], rows[found.best]) >= ALIKE
+    least = library.duplicate_threshold
+    alike = np.einsum("ij,ij->i", rows[images], rows[found.best]) >= least
     copies = int((alike & (found.first > 1)).sum())
     named: dict[int, Worst] = {}
     for n in np.argsort(-found.first, kind="stable").tolist():

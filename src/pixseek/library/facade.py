@@ -800,6 +800,11 @@ class Library:
         """
         return self._asking.duplicates(threshold, exact)
 
+    @property
+    def duplicate_threshold(self) -> float:
+        """The smallest cosine of images that `duplicates` compares by default."""
+        return self._model.backgrounds().duplicate
+
     # ---------------------------------------------------------------- labels
 
     def classify(
