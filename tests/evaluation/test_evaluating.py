@@ -16,7 +16,7 @@ from PIL import Image
 import pixseek
 from pixseek.cli import main
 from pixseek.errors import ModelError, SourceError
-from pixseek.evaluation import captioned, difference, evaluate
+from pixseek.evaluation import STUDY, captioned, difference, evaluate
 
 from tiny_encoder import COLOURS, TinyEncoder, WideEncoder
 
@@ -172,6 +172,18 @@ def test_evaluations_of_other_captions_are_not_compared(
 
 
 @pytest.mark.slow
+def test_the_study_has_its_six_models(
+    stripes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pixseek.encoders.load", lambda name, **_: TinyEncoder(name))
+    monkeypatch.chdir(tmp_path)
+    found = json.loads(_run("evaluate", stripes, "--models", "study", "--json").stdout)
+    assert [each["model"] for each in found["evaluations"]] == list(STUDY)
+    assert len(found["differences"]) == 5
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_200)  # 6,000 embeddings, a minute of an idle core
 def test_a_real_model_finds_photos_as_often_as_published_and_shuffled_captions_by_chance(
     photos: Path, photo_mini: Path, tmp_path: Path
 ) -> None:
