@@ -6,10 +6,13 @@ import errno
 import itertools
 import os
 import shutil
+import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -213,8 +216,7 @@ def test_a_stopped_run_leaves_a_video_to_the_next(
     library: pixseek.Library, tmp_path: Path, tiny: TinyEncoder
 ) -> None:
     tiny.seconds_a_batch = 0.2
-    scenes = [(colour, 0.5) for _ in range(30) for colour in ("red", "green", "blue", "black")]
-    film(tmp_path / "all" / "a.mp4", scenes)
+    many(tmp_path / "all" / "a.mp4")
     stop = threading.Event()
 
     def watch() -> None:
@@ -235,7 +237,102 @@ def test_a_stopped_run_leaves_a_video_to_the_next(
     assert (report.stopped, report.added, report.failures) == (True, 0, ())
     tiny.seconds_a_batch = 0
     assert library.index().added == 1
-    assert len(stored(library, "all/a.mp4").parts) > 60
+    assert len(stored(library, "all/a.mp4").parts) > 30
+
+
+def many(path: Path) -> Path:
+    """Write a video of 60 shots."""
+    colours = ("red", "green", "blue", "black")
+    return film(path, [(colour, 0.5) for _ in range(15) for colour in colours], rate=4)
+
+
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_photos_behind_videos_are_stored_before_these_end(
+    tmp_path: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    del tiny
+    for name in "ab"[:threads]:
+        film(tmp_path / "all" / f"{name}.mp4", THREE[:1])
+    for number in range(24):
+        draw(tmp_path / "all" / f"photo {number:02}.png", "white", number)
+    monkeypatch.setattr("pixseek.indexing.pipeline.CHECKPOINT_S", 0.0)
+    really, stored, gives_up = videos.embedded, threading.Event(), time.monotonic() + 60
+    with pixseek.open(tmp_path / "a.lib", threads=threads) as library:
+
+        def embedded(*given: Any) -> videos.Footage:
+            while not stored.wait(0.02):
+                assert time.monotonic() < gives_up, "photos wait for a video"
+                if len(library) == 24:
+                    stored.set()
+            return really(*given)
+
+        monkeypatch.setattr(videos, "embedded", embedded)
+        report = library.index(tmp_path / "all")
+        assert (report.added, report.failures) == (24 + threads, ())
+
+
+_RUN = """
+import sys, time
+import pixseek
+from pixseek import encoders
+from pixseek.indexing import pipeline
+from tiny_encoder import TinyEncoder
+
+class Slow(TinyEncoder):
+    def encode_images(self, batch):
+        time.sleep(0.2)
+        return super().encode_images(batch)
+
+pipeline.CHECKPOINT_S = 0.0
+encoders.load = lambda *a, **k: Slow()
+with pixseek.open(sys.argv[1], threads=2) as library:
+    print("began", flush=True)
+    library.index(sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_a_kill_in_a_long_video_loses_no_photo_behind_it(
+    library: pixseek.Library, tmp_path: Path
+) -> None:
+    scenes = [(each, 1.0) for _ in range(75) for each in ("red", "green", "blue", "black")]
+    film(tmp_path / "all" / "a.mp4", scenes, rate=2)  # 75 batches of 0.2 s
+    for number in range(24):
+        draw(tmp_path / "all" / f"photo {number:02}.png", "white", number)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", _RUN, library.path, tmp_path / "all"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        while len(library) < 24:
+            assert process.poll() is None, "the run ended before its photos were stored"
+            time.sleep(0.05)
+        process.kill()
+    report = library.index(tmp_path / "all")
+    assert (report.added, report.unchanged) == (1, 24)
+    assert len(stored(library, "all/a.mp4").parts) == 300
+
+
+@pytest.mark.slow
+def test_an_interrupt_does_not_wait_for_the_end_of_a_video(
+    library: pixseek.Library, tmp_path: Path, tiny: TinyEncoder
+) -> None:
+    many(tmp_path / "all" / "a.mp4")
+    for number in range(12):
+        draw(tmp_path / "all" / f"photo {number:02}.png", "white", number)
+    tiny.seconds_a_batch = 0.1
+
+    def interrupt(progress: pixseek.types.Progress) -> None:
+        if progress.stage == "index" and progress.done >= 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        library.index(tmp_path / "all", on_progress=interrupt)
+    assert tiny.embedded < 60
+    tiny.seconds_a_batch = 0
+    assert library.index().added >= 8
+    assert len(stored(library, "all/a.mp4").parts) > 30
 
 
 def test_a_run_that_is_stopped_while_a_file_is_hashed_ends_with_a_report(

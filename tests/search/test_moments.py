@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,6 +84,34 @@ def test_pages_of_moments_are_cut_from_one_order(
     ]
     assert [each for page in pages for each in spans(page)] == whole[:6]
     assert len(set(whole)) == len(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{}, {"sort": "name"}])
+def test_a_page_of_moments_reads_no_more_videos_than_fill_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, str]
+) -> None:
+    monkeypatch.setattr("pixseek.encoders.load", lambda *_, **__: TinyEncoder())
+    monkeypatch.setattr("pixseek.library.jobs.LEARN_FROM", 0)
+    monkeypatch.setattr("pixseek.search.moments._RECORDS", 2)
+    draw(tmp_path / "photos" / "p.png", "green")
+    with pixseek.open(tmp_path / "a.lib") as opened:
+        opened.index(tmp_path / "photos")
+        for n in range(12):
+            film(opened, f"photos/{n:02}.mp4", ["green"] * n + ["red"] * 10)
+        whole = spans(opened.search("red", k=200, moments=True, **options))
+        read: list[int] = []
+        really = opened.opened.engine.vectors
+
+        def vectors(ids: Sequence[str]) -> Any:
+            found = really(ids)
+            read.extend(len(rows) for rows in found if rows is not None)
+            return found
+
+        monkeypatch.setattr(opened.opened.engine, "vectors", vectors)
+        page = spans(opened.search("red", k=5, offset=10, moments=True, **options))
+    assert page == whole[10:15]
+    assert len(read) < 12  # it would be 12, and those of the page again
 
 
 def test_by_name_the_moments_of_a_video_follow_in_time(library: pixseek.Library) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,7 @@ from pixseek import video
 from pixseek.errors import ImageError
 from pixseek.images.messages import Channel
 from pixseek.video import Frames, Source
-from pixseek.video.frames import Frame
+from pixseek.video.frames import Frame, probe
 from pixseek.video.probe import Video
 from pixseek.video.process import Process
 from pixseek.video.sampling import MAX_SECONDS, Sampling
@@ -320,6 +323,33 @@ lively = Lively(Channel(0, 1), 0.3, 0.0, open(os.devnull, "w"))
 lively.send({"first": 1}, [bytes(1 << 22)])
 sys.stdin.read()
 """
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGSTOP")
+@pytest.mark.parametrize("what", ["frames", "probe"])
+def test_a_run_that_stops_does_not_wait_for_a_decoder_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    stop, hung = threading.Event(), threading.Event()
+    start = Process._start
+
+    def hang(self: Process, *given: Any) -> None:
+        start(self, *given)
+        os.kill(self._process.pid, signal.SIGSTOP)
+        hung.set()
+
+    monkeypatch.setattr(Process, "_start", hang)
+    source = Source(film(tmp_path / "a.mp4"))
+
+    def read() -> None:
+        with pytest.raises(ImageError, match="it was stopped"):
+            list(Frames(source, 96, stop=stop)) if what == "frames" else probe(source, stop)
+
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read)
+        assert hung.wait(20)
+        stop.set()
+        reading.result(timeout=20)
 
 
 def test_a_worker_waits_for_a_slow_reader_and_ends_itself_where_it_hangs() -> None:

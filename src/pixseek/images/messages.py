@@ -87,6 +87,17 @@ class Channel:
             raise ValueError("a head without names")
         return head
 
+    def is_waiting(self, seconds: float) -> bool:
+        """Return whether a message waits, or the other end is closed, after at most these seconds.
+
+        Where no time is kept (see `timed`), it is taken for granted.
+        """
+        if not self._timed:
+            return True
+        poll = select.poll()
+        poll.register(self._reads, select.POLLIN)
+        return bool(poll.poll(max(0.0, seconds) * 1000))
+
     def receive_blobs(
         self, lengths: Sequence[int], deadline: float | None = None
     ) -> list[bytes | bytearray]:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 _REFUSED_IN_A_ROW = 8
 
 _RATE_WINDOW_S = 10.0
+
+#: Long jobs at a time, at most: a video has decoding threads and up to 40 frames of its own.
+_LONG_AT_ONCE = 4
 
 #: Seconds between looks whether a run that waits for a batch is to stop.
 _STOP_LOOK_S = 0.1
@@ -83,11 +86,25 @@ class StoppedError(Exception):
     """The run was stopped in the middle of an item, which is left to the next run."""
 
 
+class Stop(threading.Event):
+    """A run's own signal to stop: set by its caller's, or by itself when it is left early."""
+
+    def __init__(self, asked: threading.Event | None = None) -> None:
+        """Follow the event of the caller, which stays as it is."""
+        super().__init__()
+        self._asked = asked
+
+    def is_set(self) -> bool:
+        """See `threading.Event`; `wait` does not wait for the caller's."""
+        return super().is_set() or (self._asked is not None and self._asked.is_set())
+
+
 #: Gives what is entered while something takes long; its argument says what.
 Waiting = Callable[[str], contextlib.AbstractContextManager[None]]
 
 Job = TypeVar("Job")
 Item = TypeVar("Item", bound=Prepared)
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +113,10 @@ class Embedded(Generic[Item]):
 
     item: Item
     rows: Vectors
+
+
+#: A batch that a thread works on.
+_Batch = Future[list[Embedded[Item] | Failure]]
 
 
 class Embedding(Generic[Job, Item]):
@@ -114,6 +135,8 @@ class Embedding(Generic[Job, Item]):
         stop: threading.Event,
         parts: int = 1,
         interrupt: Callable[[], object] = lambda: None,
+        idle: Callable[[], object] = lambda: None,
+        is_long: Callable[[Job], bool] = lambda _: False,
     ) -> None:
         """Set up; nothing runs yet.
 
@@ -121,14 +144,17 @@ class Embedding(Generic[Job, Item]):
             encoder: its image tower is used.
             prepare: turns a job into tensors for the encoder; called from several threads.
             threads: how many prepare and embed.
-            stop: when set, running batches end and no more begin.
+            stop: when set, running batches end and no more begin. Set if a run is left early.
             parts: about how many tensors an item has; the more, the fewer items in a batch.
             interrupt: called again and again while running batches end after `stop` was set; ends
                 what `prepare` waits for, such as answers of servers.
+            idle: called again and again while `run` waits for outcomes.
+            is_long: whether a job may take hours, as a video does: such jobs have threads of
+                their own, and the others do not wait for them.
         """
-        self._interrupt = interrupt
+        self._interrupt, self._idle = interrupt, idle
         self.encoder, self.prepare, self.threads, self.stop = encoder, prepare, threads, stop
-        self._parts = parts
+        self._parts, self._is_long = parts, is_long
         self.seconds = {"decode": 0.0, "encode": 0.0}
         self._clock = threading.Lock()
         self._turns: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
@@ -176,6 +202,8 @@ class Embedding(Generic[Job, Item]):
     ) -> Generator[Embedded[Item] | Failure, None, None]:
         """Yield the outcome of each job, in order; of fewer when stopped.
 
+        Long jobs come whenever they are done.
+
         Args:
             jobs: to do; asked for as they are needed.
             total: how many there are, about: so batches can be smaller towards the end.
@@ -185,10 +213,14 @@ class Embedding(Generic[Job, Item]):
                 is broken.
         """
         self._turns = threading.BoundedSemaphore(max(1, self.encoder.streams))
-        batches = self._batches(iter(jobs), total)
-        pending: deque[Future[list[Embedded[Item] | Failure]]] = deque()
+        aside: deque[Job] = deque()  # long ones that have not begun
+        batches = self._batches(self._short(iter(jobs), aside), total)
+        pending: deque[_Batch[Item]] = deque()
+        long: list[_Batch[Item]] = []
         refused = 0  # in a row
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="pixseek-embed")
+        at_once = min(self.threads, _LONG_AT_ONCE)
+        long_pool = ThreadPoolExecutor(at_once, thread_name_prefix="pixseek-video")
         try:
             while True:
                 # Twice as many as run, so that one slow file does not leave the others waiting.
@@ -197,14 +229,20 @@ class Embedding(Generic[Job, Item]):
                     if batch is None:
                         break
                     pending.append(pool.submit(self._work, batch))
-                if not pending:
+                while aside and len(long) < at_once and not self.stop.is_set():
+                    long.append(long_pool.submit(self._work, [aside.popleft()]))
+                if not pending and not long:
                     break
-                future = pending.popleft()
+                first = [pending[0]] if pending else []
                 # Stopped: running batches are kept, the others are left to the next run.
-                if self.stop.is_set() and future.cancel():
+                if first and self.stop.is_set() and first[0].cancel():
+                    pending.popleft()
                     continue
-                self._until_done(future)
-                for outcome in future.result():
+                done = self._until_one_is_done([*first, *long])
+                if first and first[0] in done:
+                    pending.popleft()
+                long = [each for each in long if each not in done]
+                for outcome in (each for future in done for each in future.result()):
                     if isinstance(outcome, Failure):
                         refused += outcome.stage == "encode"
                         if refused >= _REFUSED_IN_A_ROW:
@@ -214,8 +252,20 @@ class Embedding(Generic[Job, Item]):
                     elif len(outcome.rows):
                         refused = 0
                     yield outcome
+        except BaseException:  # also if nobody wants the rest
+            self.stop.set()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+            long_pool.shutdown(wait=True, cancel_futures=True)
+
+    def _short(self, jobs: Iterator[Job], aside: deque[Job]) -> Iterator[Job]:
+        """Yield the jobs that are not long, and put the others aside."""
+        for job in jobs:
+            if self._is_long(job):
+                aside.append(job)
+            else:
+                yield job
 
     def encode(self, items: Sequence[Item]) -> list[Embedded[Item] | Failure]:
         """Embed items; one that the model can't embed is a failure in its place.
@@ -333,9 +383,16 @@ class Embedding(Generic[Job, Item]):
                 break  # it was interrupted; if it is a failure, the next run finds it again
             yield outcome
 
-    def _until_done(self, future: Future[Any]) -> None:
-        """Wait for a batch; if the run is to stop meanwhile, interrupt what it waits for."""
-        while not wait((future,), timeout=_STOP_LOOK_S).done:
+    def _until_one_is_done(self, futures: Sequence[Future[Result]]) -> list[Future[Result]]:
+        """Wait for one of some batches, and return those that are done, in order.
+
+        If the run is to stop meanwhile, interrupt what they wait for.
+        """
+        while True:
+            done = wait(futures, _STOP_LOOK_S, FIRST_COMPLETED).done
+            if done:
+                return [each for each in futures if each in done]
+            self._idle()
             if self.stop.is_set():
                 self._interrupt()
 
@@ -366,7 +423,7 @@ class Embedding(Generic[Job, Item]):
             # the stack would double that.
             futures = deque(pool.submit(self._sampled, job) for job in jobs)
             while futures:
-                self._until_done(future := futures.popleft())
+                (future,) = self._until_one_is_done([futures.popleft()])
                 item = future.result()
                 if item is None or isinstance(item, Failure) or not item.tensors or filled == count:
                     continue

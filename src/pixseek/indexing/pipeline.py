@@ -6,7 +6,8 @@
                                                              └─ decode, encode ─┘
 
 `comparing` sorts what the sources offer, `reading` makes a record of a file, `embedding` runs the
-threads, `storing` writes; the one consumer here stores what they give, in order, now and then.
+threads, `storing` writes; the one consumer here stores what they give, now and then: photos in
+order, each video when it is done.
 
 A run that is killed leaves what it has stored; the next one finds those files unchanged, and
 does the rest. Nothing depends on how often that happened: what a record holds follows from its
@@ -34,7 +35,7 @@ from pixseek.indexing.comparing import (
     moved,
     skipped_in_all,
 )
-from pixseek.indexing.embedding import Embedded, Embedding, Pace, StoppedError, Waiting, drawn
+from pixseek.indexing.embedding import Embedded, Embedding, Pace, Stop, StoppedError, Waiting, drawn
 from pixseek.indexing.media import layout, of_picture
 from pixseek.indexing.options import IndexOptions
 from pixseek.indexing.reading import Prepared, Reader, is_named_as_video
@@ -107,7 +108,7 @@ def index(
         ModelError, LibraryError, EngineError: from the encoder, the ledger and the engine.
     """
     run = _Run(
-        engine, encoder, ledger, previews, is_there, threads, options, stop or threading.Event(),
+        engine, encoder, ledger, previews, is_there, threads, options, Stop(stop),
         waiting, is_other,
     )  # fmt: skip
     return (yield from run.run(sources))
@@ -117,18 +118,11 @@ class _Run:
     """One run: what it has counted, and what it knows of contents that changed places."""
 
     def __init__(
-        self,
-        engine: Engine,
-        encoder: Callable[[], Encoder],
-        ledger: Ledger,
-        previews: Previews | None,
-        is_there: Callable[[str], bool | None],
-        threads: int,
-        options: IndexOptions,
-        stop: threading.Event,
-        waiting: Waiting,
+        self, engine: Engine, encoder: Callable[[], Encoder], ledger: Ledger,
+        previews: Previews | None, is_there: Callable[[str], bool | None], threads: int,
+        options: IndexOptions, stop: Stop, waiting: Waiting,
         is_other: Callable[[Known | Record], bool],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.waiting, self.is_other = waiting, is_other
         self.engine, self.load_encoder, self.ledger = engine, encoder, ledger
         self.is_there, self.threads, self.options, self.stop = is_there, threads, options, stop
@@ -237,19 +231,14 @@ class _Run:
             self.ledger.set(ACCELERATION, asdict(chosen))
         yield self.pace.progress(0, 0)
         done = 0
-        run = embedding.run(expected(self.sources, jobs), len(jobs))
         try:
-            with contextlib.closing(run):
+            with contextlib.closing(embedding.run(expected(self.sources, jobs), len(jobs))) as run:
                 for outcome in run:
                     done += 1
                     self.settle(outcome)
                     uri = outcome.uri if isinstance(outcome, Failure) else outcome.item.record.uri
                     yield self.pace.progress(done, len(self.failures), uri)
-                    if (
-                        time.perf_counter() - self.writes.stored_at > CHECKPOINT_S
-                        or len(self.writes) + len(self.rereading) >= CHECKPOINT_RECORDS
-                    ):
-                        self.store()
+                    self.store_if_due()
         except ModelError:
             # The model is broken, not the images.
             self.writes.forget_refusals()
@@ -275,6 +264,8 @@ class _Run:
             stop=self.stop,
             parts=len(self.parts),
             interrupt=lambda: expected(self.sources, ()),
+            idle=self.store_if_due,
+            is_long=lambda job: is_named_as_video(job.candidate.uri),
         )
 
     def twins_of(self, job: Job, digest: str) -> tuple[tuple[Known, ...], bool]:
@@ -305,6 +296,14 @@ class _Run:
             self.rereading.take(outcome.item)
         else:
             self.reuse(outcome.item)
+
+    def store_if_due(self) -> None:
+        """Write what is not stored yet, now and then: also while a video lets nothing else come."""
+        if (
+            time.perf_counter() - self.writes.stored_at > CHECKPOINT_S
+            or len(self.writes) + len(self.rereading) >= CHECKPOINT_RECORDS
+        ):
+            self.store()
 
     def store(self) -> None:
         """Write everything that is not stored yet."""

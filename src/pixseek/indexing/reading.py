@@ -170,7 +170,7 @@ class Reader:
         """Return a video that is ready to be decoded, or known by its content."""
         twins, is_embedded = twins_of(job, digest)
         if is_embedded:
-            about, media = probe(source)
+            about, media = probe(source, self.stop)
             record = self._of_video(job.candidate, item, digest, about, media)
             return Prepared(job, record, b"", (), twins)
         candidate = job.candidate
@@ -195,6 +195,8 @@ class Reader:
                 strip = found.previews if self.previews else ()
                 return Embedded(Prepared(job, record, preview, (), twins, strip=strip), found.rows)
             except Exception as error:
+                if self.stop.is_set():
+                    raise StoppedError from error
                 return _failure(candidate, "decode", error)
             finally:
                 frames.close()

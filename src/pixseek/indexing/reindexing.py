@@ -23,7 +23,15 @@ from pixseek.errors import ImageError, PixseekError, SourceVanishedError
 from pixseek.images import decode, turned
 from pixseek.images.derived import PREVIEW_SIDE
 from pixseek.indexing import tiling
-from pixseek.indexing.embedding import Embedded, Embedding, Encode, Pace, StoppedError, Waiting
+from pixseek.indexing.embedding import (
+    Embedded,
+    Embedding,
+    Encode,
+    Pace,
+    Stop,
+    StoppedError,
+    Waiting,
+)
 from pixseek.indexing.media import in_context, least_side, of_picture, parts_of
 from pixseek.indexing.pipeline import ACCELERATION, CHECKPOINT_RECORDS, CHECKPOINT_S
 from pixseek.indexing.videos import has_shots
@@ -202,11 +210,12 @@ class _Run:
         self.waiting = waiting
         self.space, self.engine, self.encoder, self.ledger = space, engine, encoder, ledger
         self.pictures, self.precision = pictures, precision
-        self.stop = stop or threading.Event()
+        self.stop = Stop(stop)
         self.parts = tiling.parts_now(ledger, engine)
         self.embedding: Embedding[Record, _Prepared] = Embedding(
-            encoder, self.prepare, threads=threads, stop=self.stop, parts=len(self.parts)
-        )
+            encoder, self.prepare, threads=threads, stop=self.stop, parts=len(self.parts),
+            idle=self.store_if_due, is_long=lambda record: has_shots(record.parts),
+        )  # fmt: skip
         self.began = self.stored_at = time.perf_counter()
         self.store_s = 0.0
         self.failures: dict[str, Failure] = {}  # by URI
@@ -248,11 +257,7 @@ class _Run:
                             self.records.append(record)
                             self.vectors.append(outcome.rows)
                         yield pace.progress(min(done + settled, total), len(self.failures), uri)
-                        if (
-                            time.perf_counter() - self.stored_at > CHECKPOINT_S
-                            or len(self.records) >= CHECKPOINT_RECORDS
-                        ):
-                            self.store()
+                        self.store_if_due()
                 self.store()
                 done += settled
                 if not settled:
@@ -350,6 +355,12 @@ class _Run:
                 record.uri, "decode", error.reason, error.problem, error.advice, record.stamp
             )
         return Embedded(_Prepared(record, ()), np.concatenate(rows))
+
+    def store_if_due(self) -> None:
+        """Write the new vectors, now and then."""
+        is_old = time.perf_counter() - self.stored_at > CHECKPOINT_S
+        if is_old or len(self.records) >= CHECKPOINT_RECORDS:
+            self.store()
 
     def store(self) -> None:
         """Write the new vectors."""

@@ -2,7 +2,8 @@
 
 An engine returns every record once, with its best part. So of a page of hits the vectors of all
 shots are read again, which any engine can do, and scored as the candidates were. No shot scores
-above the best of its video: the first n shots of all are among those of the first n records.
+above the best of its video: the first n shots of all are among those of the first n records, and
+usually of far fewer. Only their scores are kept until the page is known.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 MOST = 100
 #: Vectors that are read together: 20,000 of 512 numbers are 41 MB.
 _TOGETHER = 20_000
+#: Records whose shots are scored before a look whether they fill the page.
+_RECORDS = 200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,12 +35,10 @@ class _Shots:
 
     Attributes:
         parts: indexes among the parts of the record.
-        vectors: (n, dim).
         scores, deviations, judged: (n,), as of `Ranked`.
     """
 
     parts: list[int]
-    vectors: Vectors
     scores: Vectors
     deviations: Vectors
     judged: Vectors
@@ -73,8 +74,8 @@ def further(
     return found
 
 
-def expanded(engine: Engine, rank: Ranking, ranked: Ranked, query: Query) -> Ranked:
-    """Return candidates in which each matching shot up to the query's page is one of its own.
+def page(engine: Engine, rank: Ranking, ranked: Ranked, query: Query) -> Ranked:
+    """Return the query's page of candidates in which each matching shot is one of its own.
 
     Best first; in another order than by relevance, and with variety, the shots of a video follow
     each other in time.
@@ -86,32 +87,50 @@ def expanded(engine: Engine, rank: Ranking, ranked: Ranked, query: Query) -> Ran
         query: whose page is wanted.
 
     Returns:
-        Candidates for hits alone: counts of all candidates are those of `ranked`.
+        Candidates for the hits of the page alone: counts of all candidates are those of `ranked`.
     """
-    places = ranked.order[: query.offset + query.k]
-    records = engine.get([ranked.ids[at] for at in places])
-    least = query.min_strength or "likely"
-    found = {at: shots for at, _, shots in _matching(engine, rank, ranked, places, records, least)}
+    wanted = query.offset + query.k
+    places = ranked.order[:wanted]
     by_score = query.sort == "relevance" and not query.variety
     listed: list[tuple[float, int, int, int]] = []  # key, place, what comes first in it, which
+    found: list[_Shots | None] = []  # of each place
     lowest = float("inf")
-    for n, at in enumerate(places):
-        lowest = min(lowest, float(ranked.deviations[at]))
-        shots = found.get(at)
-        if shots is None:
-            listed.append((-lowest if by_score else 0.0, n, 0, -1))
-        elif by_score:
-            own = shots.deviations.tolist()
-            listed += [(-min(lowest, each), n, which, which) for which, each in enumerate(own)]
-        else:
-            listed += [(0.0, n, part, which) for which, part in enumerate(shots.parts)]
+    for some in _scored(engine, rank, ranked, places, query.min_strength or "likely"):
+        for at, shots in some:
+            n = len(found)
+            found.append(shots)
+            lowest = min(lowest, float(ranked.deviations[at]))
+            if shots is None:
+                listed.append((-lowest if by_score else 0.0, n, 0, -1))
+            elif by_score:
+                own = shots.deviations.tolist()
+                listed += [(-min(lowest, each), n, which, which) for which, each in enumerate(own)]
+            else:
+                listed += [(0.0, n, part, which) for which, part in enumerate(shots.parts)]
+        if len(found) < len(places):
+            after = -min(lowest, float(ranked.deviations[places[len(found)]])) if by_score else 0.0
+            if sum(key <= after for key, *_ in listed) >= wanted:
+                break  # all that follow come behind these
     listed.sort()
-    return _made(ranked, [(places[n], found.get(places[n]), which) for _, n, _, which in listed],
-                 rank)  # fmt: skip
+    sources = [(places[n], found[n], which) for _, n, _, which in listed[query.offset : wanted]]
+    return _made(engine, rank, ranked, sources)
+
+
+def _scored(
+    engine: Engine, rank: Ranking, ranked: Ranked, places: Sequence[int], least: Strength
+) -> Iterator[list[tuple[int, _Shots | None]]]:
+    """Yield some hits at a time, each with its parts that match at least so well, if a video."""
+    for start in range(0, len(places), _RECORDS):
+        some = places[start : start + _RECORDS]
+        records = engine.get([ranked.ids[at] for at in some])
+        found = {
+            at: shots for at, _, shots in _matching(engine, rank, ranked, some, records, least)
+        }
+        yield [(at, found.get(at)) for at in some]
 
 
 def _made(
-    ranked: Ranked, sources: Sequence[tuple[int, _Shots | None, int]], rank: Ranking
+    engine: Engine, rank: Ranking, ranked: Ranked, sources: Sequence[tuple[int, _Shots | None, int]]
 ) -> Ranked:
     """Return candidates that consist of parts of others, in this order.
 
@@ -126,16 +145,23 @@ def _made(
         ]
 
     calibration = rank.calibration
-    judged = np.array(values("judged"), np.float32)
+    judged, parts = np.array(values("judged"), np.float32), values("parts")
     # Engines that know outlines may leave vectors out; then they are read by id and part.
-    has_vectors = len(ranked.vectors) == len(ranked.ids)
+    vectors = ranked.vectors
+    if len(vectors) == len(ranked.ids):
+        vectors = vectors[[at for at, *_ in sources]]
+        others = [n for n, (*_, which) in enumerate(sources) if which > 0]
+        read = engine.vectors([ranked.ids[sources[n][0]] for n in others]) if others else []
+        for n, rows in zip(others, read, strict=True):
+            if rows is not None and parts[n] < len(rows):  # else it changed since
+                vectors[n] = rows[parts[n]]
     best = {at: n for n, (at, _, which) in enumerate(sources) if which < 1}
     count = len(sources)
     return replace(
         ranked,
         ids=[*(ranked.ids[at] for at, *_ in sources), *ranked.ids],
-        vectors=np.stack(values("vectors")) if has_vectors and sources else ranked.vectors,
-        parts=values("parts"),
+        vectors=vectors,
+        parts=parts,
         scores=np.array(values("scores"), np.float32),
         deviations=np.array(values("deviations"), np.float32),
         judged=judged,
@@ -237,7 +263,6 @@ def _shots(
 
     return _Shots(
         [best, *others.tolist()],
-        rows[[best, *others.tolist()]],
         joined(ranked.scores[at], scores),
         joined(ranked.deviations[at], deviations),
         joined(ranked.judged[at], judged),

@@ -141,11 +141,12 @@ class RankedList:
     def page(self) -> Results:
         """Return the hits of the query's page."""
         ranked, query = self.ranked, self._asked.query
+        order = ranked.order[query.offset : query.offset + query.k]
         if query.moments:
             from pixseek.search import moments
 
-            ranked = moments.expanded(self._searcher.engine, self._rank, ranked, query)
-        order = ranked.order[query.offset : query.offset + query.k]
+            ranked = moments.page(self._searcher.engine, self._rank, ranked, query)
+            order = ranked.order
         records = self._searcher.engine.get([ranked.ids[at] for at in order])
         return self.results(self.hits(records, query.offset + 1, ranked, order), query)
 

@@ -331,10 +331,10 @@ class Searcher:
         if query.moments:
             from pixseek.search import moments  # few searches come to this
 
-            shown = moments.expanded(self.engine, rank, ranked, query)
+            shown = moments.page(self.engine, rank, ranked, query)
+            page = shown.order
         else:
-            shown = ranked
-        page = shown.order[query.offset : query.offset + query.k]
+            shown, page = ranked, ranked.order[query.offset : query.offset + query.k]
         records = self.engine.get([shown.ids[at] for at in page])
         hits = self.hits_of(rank, shown, page, records, query.offset + 1, shown.vectors[page])
         return ranked.results(hits, query, nearest, warnings)

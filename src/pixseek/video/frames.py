@@ -44,15 +44,19 @@ class Frame:
     is_blank: bool = False
 
 
-def probe(source: Source) -> tuple[Probe, str]:
+def probe(source: Source, stop: threading.Event | None = None) -> tuple[Probe, str]:
     """Return what a video says of itself, and its media type.
+
+    Args:
+        source: of the video.
+        stop: when set, it ends with an error.
 
     Raises:
         ImageError: it is not a video, or can't be decoded.
         MissingExtraError: PyAV is not installed.
     """
     media = media_of(source)
-    with contextlib.closing(Process(source, what="probe")) as process:
+    with contextlib.closing(Process(source, what="probe", stop=stop)) as process:
         found = process.probe()
         return found, media
 
@@ -157,13 +161,13 @@ class Frames:
             least: pixels that the shorter side of frames has at least, if it has as many.
             fast: whether only key frames are decoded.
             threads: that decode.
-            stop: when set, no more frames come.
+            stop: when set, it ends with an error.
         """
         self.source, self.least, self.fast, self.threads = source, least, fast, threads
         self.media = ""
         self.about: Probe | None = None
         self.end = End(0.0)
-        self._stop = stop or threading.Event()
+        self._stop = stop
         self._process: Process | None = None
         self._thread: threading.Thread | None = None  # reads from the process
         self._left = threading.Event()  # nobody waits for frames
@@ -177,8 +181,9 @@ class Frames:
         """
         self.media = media_of(self.source)
         self._process = Process(
-            self.source, what="samples", least=self.least, fast=self.fast, threads=self.threads
-        )
+            self.source, what="samples", least=self.least, fast=self.fast, threads=self.threads,
+            stop=self._stop,
+        )  # fmt: skip
         self.about = self._process.probe()
         return self.about
 
@@ -207,7 +212,7 @@ class Frames:
 
         def read() -> None:
             try:
-                while not left.is_set() and not self._stop.is_set():
+                while not left.is_set():
                     head, pixels = process.frame()
                     if pixels is None:
                         break

@@ -33,6 +33,9 @@ STALL_S = 60.0
 #: time in which nobody waits for it, as while frames are embedded, does not count.
 _BASE_S, _PER_SECOND_S = 600.0, 4.0
 
+#: Seconds between looks whether a run that waits for a process is to stop.
+_STOP_LOOK_S = 0.2
+
 #: Seconds between the signs of life of a process that has nothing else to send.
 _TELL_S = 1.0
 
@@ -124,7 +127,7 @@ class Process:
     def __init__(
         self, source: Source, *, what: str, least: int = 1, threads: int = 1, fast: bool = False,
         seconds: Sequence[float] = (), cut: dict[str, Any] | None = None,
-        to: int | None = None,
+        to: int | None = None, stop: threading.Event | None = None,
     ) -> None:  # fmt: skip
         if not available():
             raise MissingExtraError("Reading videos", "av", "video")
@@ -133,6 +136,7 @@ class Process:
         self._last: dict[str, Any] = {}
         self._about: Probe | None = None
         self._lock = threading.Lock()
+        self._stop = stop
         question: dict[str, Any] = {
             "what": what, "least": least, "threads": threads, "fast": fast,
             "seconds": list(seconds), "window": source.window, **(cut or {}),
@@ -271,11 +275,17 @@ class Process:
         """Return the next answer's head.
 
         Raises:
-            ImageError: the process refused the file, ended or took too long.
+            ImageError: the process refused the file, ended or took too long, or is to stop.
         """
         self._began += time.monotonic() - self._left_at
+        deadline = self._deadline()
         try:
-            head = self._channel.receive_head(self._deadline(), _MOST_HEAD)
+            while not self._channel.is_waiting(min(_STOP_LOOK_S, deadline - time.monotonic())):
+                self._check_stop()
+                if time.monotonic() >= deadline:
+                    raise TimeoutError
+            self._check_stop()
+            head = self._channel.receive_head(deadline, _MOST_HEAD)
         except TimeoutError:
             raise self._too_slow() from None
         except ValueError as error:
@@ -295,6 +305,11 @@ class Process:
             raise gone(f"an impossible answer: {error}") from error
         self._left_at = time.monotonic()
         return head
+
+    def _check_stop(self) -> None:
+        if self._stop is not None and self._stop.is_set():
+            self.kill()
+            raise gone("it was stopped")
 
     def _deadline(self) -> float:
         most = self._began + _BASE_S + _PER_SECOND_S * self._reached_s
