@@ -5,6 +5,7 @@ They are written by PyAV, as users' are by FFmpeg. The bar is white, at the top 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +22,7 @@ Scene = tuple[str, float]
 THREE: tuple[Scene, ...] = (("red", 2.0), ("green", 2.0), ("blue", 2.0))
 
 
+@functools.lru_cache(16)
 def picture(colour: str, size: tuple[int, int]) -> Any:
     """Return (height, width, 3) uint8: a colour with a white bar at the top left."""
     width, height = size
@@ -29,6 +31,7 @@ def picture(colour: str, size: tuple[int, int]) -> Any:
     grain = np.random.default_rng(list(COLOURS).index(colour)).integers(-25, 26, (height, width, 1))
     pixels[:] = np.clip(np.array(COLOURS[colour]) + grain, 0, 255)
     pixels[: height // 4, : width // 2] = 255
+    pixels.flags.writeable = False
     return pixels
 
 

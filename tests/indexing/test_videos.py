@@ -314,6 +314,45 @@ def test_a_kill_in_a_long_video_loses_no_photo_behind_it(
     assert len(stored(library, "all/a.mp4").parts) == 300
 
 
+_MEASURED = """
+import resource, sys, time
+import pixseek
+from pixseek import encoders
+from tiny_encoder import TinyEncoder
+
+class Slow(TinyEncoder):
+    def encode_images(self, batch):
+        time.sleep(0.04)  # so that decoding is far ahead, if it may be
+        return super().encode_images(batch)
+
+encoders.load = lambda *a, **k: Slow()
+with pixseek.open(sys.argv[1], threads=2) as library:
+    for path in sys.argv[2:]:
+        assert library.index(path).added == 1
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
+            print(resource.getrusage(who).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="KiB")
+def test_memory_does_not_grow_with_the_length_of_a_video(tmp_path: Path) -> None:
+    scenes = [(each, 1.0) for _ in range(60) for each in ("red", "green", "blue", "white")]
+    for seconds in (30, 240):
+        film(tmp_path / f"{seconds}.mp4", scenes[:seconds], rate=2, gop=10, size=(640, 360),
+             options={"preset": "ultrafast"})  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURED, tmp_path / "a.lib", tmp_path / "30.mp4",
+         tmp_path / "240.mp4"],
+        capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )  # fmt: skip
+    own, decoder, own_late, decoder_late = map(int, done.stdout.split())
+    print(f"MiB after 30 s {own} and {decoder} (decoder), after 240 s {own_late}, {decoder_late}")
+    assert own_late - own < 60  # 240 frames are 166 MB
+    assert decoder_late - decoder < 30
+
+
 @pytest.mark.slow
 def test_an_interrupt_does_not_wait_for_the_end_of_a_video(
     library: pixseek.Library, tmp_path: Path, tiny: TinyEncoder

@@ -82,6 +82,19 @@ def test_cuts_are_found_at_their_frame_without_key_frames_at_them(tmp_path: Path
     assert list(scenes.values()) == pytest.approx([0, 1.3, 3.7], abs=0.3)
 
 
+def test_cuts_between_close_key_frames_are_found_without_decoding_them(tmp_path: Path) -> None:
+    options = {"x264-params": "scenecut=0:bframes=0"}
+    scenes = (("red", 1.3), ("green", 2.4), ("white", 0.6), ("blue", 0.4))
+    path = film(tmp_path / "a.mp4", scenes, gop=10, options=options)
+    with open(path, "rb", buffering=0) as file:
+        sampling = Sampling(Video(file, 1), 0.0, 96, fast=False)
+        found = [(colour_of(each.pixels), each.start_s) for each in sampling.run() if each]
+    assert [colour for colour, _ in found] == ["red", "green", "white", "blue"]
+    assert [start for _, start in found] == pytest.approx([0, 1.3, 3.7, 4.3], abs=0.01)
+    # Five key frames, and the end, where no other shows what begins.
+    assert sampling._frames < 12
+
+
 def test_a_still_video_gives_one_frame(tmp_path: Path) -> None:
     _, found = frames_of(film(tmp_path / "a.mp4", (("red", 30.0),)))
     assert [(frame.second, frame.start_s) for frame in found] == [(0, 0)]

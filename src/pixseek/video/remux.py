@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from pixseek.errors import ImageError
 from pixseek.video.probe import Video
-from pixseek.video.sampling import frames_from
+from pixseek.video.seeking import frames_from
 
 #: FFmpeg's names of containers by the endings of clips.
 _MUXERS = {

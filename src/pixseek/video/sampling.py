@@ -5,6 +5,8 @@ one key frame up to the next is known before any of it is decoded, so only what 
 up to the last second that is looked at, and nothing but the key frame if the packets are so small
 that nothing moves. Frames that no other needs are never decoded: of 1080p in H.264 as x264 writes
 it, that alone leaves half of the processor time (2.5 of 4.7 s for 24 s of video, November 2026).
+A shot that begins between key frames a second apart, as phones write them, is seen at the next one;
+the size of its packet says when it began.
 
 What is decoded is compared with the frame before: a cut begins a shot at that very frame, and a
 frame that looks like the last one kept is dropped before it is embedded.
@@ -12,8 +14,7 @@ frame that looks like the last one kept is dropped before it is embedded.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pixseek.types.dataclass import dataclass
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 #: Seconds between the frames that are looked at, besides those after cuts.
 STEP_S = 1.0
+
+#: Seconds by which a frame may be earlier than it is wanted: the nearest may be undecoded.
+_EARLY_S = 0.12
 
 #: Frames that are looked at of one video, at most: longer ones get fewer a second.
 MAX_SAMPLES = 20_000
@@ -112,13 +116,14 @@ class Sampling:
         self.video, self.least, self.fast = video, least, fast
         self.step = max(STEP_S, min(duration_s, MAX_SECONDS) / (MAX_SAMPLES / 2))
         self.reached_s, self.damage, self.cut_off = 0.0, "", False
-        self._times = _Times()
+        self._times = Times()
         self._wanted: list[float] = []
         self._planned = float("-inf")  # the last second that was planned
         self._last: tuple[float, NDArray[np.float32]] | None = None  # decoded
         self._kept: NDArray[np.float32] | None = None  # of the last sample
         self._looked_s = 0.0  # the last frame that was wanted, kept or not
         self._still: list[tuple[float, float]] = []  # runs in which nothing moves
+        self._unseen: list[float] = []  # where shots may begin, in packets that are not decoded
         self._changes = 0.0  # of recent frames, on average
         self._cut_at = float("-inf")
         self._errors = self._frames = 0
@@ -139,29 +144,28 @@ class Sampling:
         context = self.video.stream.codec_context
         if not self.fast:
             context.skip_frame = "NONREF"
-        truncated, count = False, 0
+        truncated, self._count = False, 0
+        run: list[Any] = []
+        keep = 0
         try:
             for run in self._runs():
                 keep = self._plan(run)
                 key_s = self._second(run[0])
-                for packet in run[:keep]:
-                    if truncated and packet is not run[0] and self._second(packet) < key_s:
-                        continue  # it needs frames of the run before, which were not decoded
-                    try:
-                        frames = context.decode(packet)
-                    except (av.error.FFmpegError, ValueError) as error:
-                        self._note(error)
-                        continue
-                    for sample in self._looked_at(frames):
-                        yield sample
-                        count += 1
-                    yield None
+                yield from self._decoded(
+                    packet
+                    for packet in run[:keep]
+                    # Else it needs frames of the run before, which were not decoded.
+                    if not truncated or packet is run[0] or self._second(packet) >= key_s
+                )
                 truncated = keep < len(run) or (truncated and keep == 0)
                 end = max(self._second(p) + self._length(p) for p in run)
                 self.reached_s = max(self.reached_s, end)
-                if self.reached_s > MAX_SECONDS or count >= MAX_SAMPLES:
+                if self.reached_s > MAX_SECONDS or self._count >= MAX_SAMPLES:
                     self.cut_off = True
                     break
+            if self._unseen and keep and not self.fast:  # no key frame follows
+                self._wanted.append(self._unseen[-1] + _EARLY_S)
+                yield from self._decoded(run[keep : self._up_to(run, self._unseen[-1])])
         except (av.error.FFmpegError, OSError, ValueError) as error:
             self._note(error)
         try:
@@ -170,6 +174,21 @@ class Sampling:
             self._note(error)
         if not self._frames:
             raise broken(self.damage or "no frame of it can be decoded")
+
+    def _decoded(self, packets: Iterable[Any]) -> Iterator[Sample | None]:
+        """Yield what `run` does of some packets."""
+        import av
+
+        for packet in packets:
+            try:
+                frames = self.video.stream.codec_context.decode(packet)
+            except (av.error.FFmpegError, ValueError) as error:
+                self._note(error)
+                continue
+            for sample in self._looked_at(frames):
+                yield sample
+                self._count += 1
+            yield None
 
     def _note(self, error: Exception) -> None:
         self._errors += 1
@@ -201,7 +220,11 @@ class Sampling:
         end = max(self._second(each) + self._length(each) for each in run)
         if not key.is_keyframe and self._frames == 0 and self._errors == 0:
             pass  # the first run of a file that was cut: the decoder says what it can do with it
-        elif begin < self._planned + 0.75 * self.step and end < self._planned + 1.5 * self.step:
+        elif (
+            begin < self._planned + 0.75 * self.step
+            and end < self._planned + 1.5 * self.step
+            and not self._unseen
+        ):
             return 0  # key frames that are closer than needed
         end = min(end, MAX_SECONDS + self.step)
         wanted: list[float] = []
@@ -211,19 +234,25 @@ class Sampling:
             wanted.append(at)
             at += self.step
         spikes = self._spikes(run)
-        if self.fast or (key.is_keyframe and self._is_still(run)):
+        if self.fast:
+            wanted, self._unseen = [begin], self._unseen + spikes
+            spikes = []
+        elif key.is_keyframe and self._is_still(run):
             wanted, spikes = [begin], []
-            if not self.fast:
-                self._still.append((begin, end))
+            self._still.append((begin, end))
         if key.is_keyframe and begin < wanted[0]:
             wanted.insert(0, begin)  # it is decoded in any case
         self._wanted += wanted
         self._planned = wanted[-1]
+        if spikes and spikes[-1] > wanted[-1] and end - spikes[-1] <= self.step:
+            self._unseen.append(spikes.pop())
         last = max([wanted[-1], *spikes])
-        if last == begin and key.is_keyframe:
-            return 1
+        return 1 if last == begin and key.is_keyframe else self._up_to(run, last)
+
+    def _up_to(self, run: list[Any], second: float) -> int:
+        """Return how many packets of a run are decoded to see what is shown at a second."""
         # Some frames more: those that no other needs are left out.
-        needed = (n for n, each in enumerate(run) if self._second(each) <= last + 0.15)
+        needed = (n for n, each in enumerate(run) if self._second(each) <= second + 0.15)
         return max(needed, default=0) + 1
 
     def _is_still(self, run: list[Any]) -> bool:
@@ -264,21 +293,29 @@ class Sampling:
             self._frames += 1
             grey = self._grey(frame)
             is_cut = self._is_cut(frame, second, grey)
-            slack = min(0.12, self.step / 4)
-            is_wanted = bool(self._wanted) and second >= self._wanted[0] - slack
+            is_wanted = bool(self._wanted) and second >= self._wanted[0] - _EARLY_S
             self._last = (second, grey)
             self.reached_s = max(self.reached_s, second)
             if not is_cut and not is_wanted:
                 continue
-            while self._wanted and second >= self._wanted[0] - slack:
+            while self._wanted and second >= self._wanted[0] - _EARLY_S:
                 self._wanted.pop(0)
             since = self._same_until(second)
             self._looked_s = second
+            began_s = self._began_unseen(second)
             if not is_cut and self._is_same(grey):
                 continue
             start_s = second if is_cut or self._kept is None else (since + second) / 2
+            start_s = start_s if began_s is None else began_s
             self._kept = grey
             yield self._sample(frame, second, start_s, grey)
+
+    def _began_unseen(self, second: float) -> float | None:
+        """Return where a shot that shows this second may have begun, undecoded; None if nowhere."""
+        began = None
+        while self._unseen and self._unseen[0] <= second + 0.002:  # times are rounded
+            began = min(self._unseen.pop(0), second)
+        return began
 
     def _same_until(self, second: float) -> float:
         """Return until when all looked as in the last frame that was looked at."""
@@ -359,7 +396,7 @@ class Sampling:
 _PLANAR = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12"})
 
 
-class _Times:
+class Times:
     """Lets the times of packets go on where they begin again.
 
     So two transport streams in one file are a video, the second part behind the first.
@@ -392,84 +429,3 @@ class _Times:
             packet.dts = at
         if packet.pts is not None and abs(float((packet.pts - at) * base)) > _LONGEST_S:
             packet.pts = at
-
-
-#: Seconds ahead up to which frames are decoded one after the other rather than sought.
-_FAR_S = 4.0
-
-#: Seconds that a seek goes further back, one after the other, if its first frame comes too late.
-_BACK_S = (0.0, 3.0, 12.0, float("inf"))
-
-#: Frames this many seconds later still count as shown at a second: times are rounded.
-_ROUNDING_S = 0.002
-
-
-def at_seconds(
-    video: Video, seconds: list[float], least: int, *, tell: Callable[[float], None]
-) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-    """Yield the pixels of the frame that is shown at each of some seconds; see `upright.pixels_of`.
-
-    Seconds beyond the end give the last frame.
-
-    Args:
-        video: freshly opened.
-        seconds: ascending.
-        least: pixels that the shorter side has at least.
-        tell: called with the second that was decoded last, after each packet.
-
-    Raises:
-        ImageError: no frame could be decoded.
-    """
-    frames: Iterator[tuple[float, Any]] = iter(())
-    shown: tuple[float, Any] | None = None
-    ahead: tuple[float, Any] | None = None
-    for wanted in seconds:
-        if shown is None or wanted - shown[0] > _FAR_S:
-            frames = frames_from(video, wanted, tell)
-            shown, ahead = None, next(frames, None)
-        while ahead is not None and (shown is None or ahead[0] <= wanted + _ROUNDING_S):
-            shown, ahead = ahead, next(frames, None)
-        if shown is None:
-            raise broken("no frame of it can be decoded")
-        yield wanted, upright.pixels_of(shown[1], video.shape, least)
-
-
-def frames_from(
-    video: Video, second: float, tell: Callable[[float], None]
-) -> Iterator[tuple[float, Any]]:
-    """Yield frames with their seconds, from one that is shown at a second, or before."""
-    import av
-
-    for back in _BACK_S:
-        to = max(0.0, second - back)
-        if back == _BACK_S[-1]:
-            video.rewind()  # in a transport stream, even a seek to its beginning can land too late
-        else:
-            with contextlib.suppress(av.error.FFmpegError):
-                video.container.seek(round((to + video.start_s) * 1_000_000))
-        frames = _decoded(video, tell)
-        first = next(frames, None)
-        if first is not None and (first[0] <= second + _ROUNDING_S or back == _BACK_S[-1]):
-            yield first
-            yield from frames
-            return
-
-
-def _decoded(video: Video, tell: Callable[[float], None]) -> Iterator[tuple[float, Any]]:
-    import av
-
-    last, times = 0.0, _Times()
-    try:
-        for packet in video.container.demux(video.stream):
-            tell(last)
-            if packet.size:
-                times.straighten(packet)
-            try:
-                frames = packet.decode()
-            except (av.error.FFmpegError, ValueError):
-                continue
-            for frame in frames:
-                last = last if frame.time is None else float(frame.time) - video.start_s
-                yield last, frame
-    except (av.error.FFmpegError, OSError):
-        return
