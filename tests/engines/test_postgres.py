@@ -74,6 +74,17 @@ def test_invalid_names_raise_config_error(name: str) -> None:
         open_postgres(f"postgresql://localhost/x?table={name}")
 
 
+@pytest.mark.parametrize(
+    ("rest", "said"),
+    [("me@localhost:1/x?brdth=5", "brdth"), ("me:12?se&same=x@localhost:1/x", r"\*\*\*")],
+)
+def test_an_unknown_option_is_named_unless_it_may_be_of_a_password(rest: str, said: str) -> None:
+    with pytest.raises(PixseekError, match=said) as caught:
+        open_postgres(f"postgresql://{rest}").close()
+    assert ("Did you mean 'breadth'" in str(caught.value)) is (said == "brdth")
+    assert "same=" not in str(caught.value)
+
+
 def test_the_address_of_a_socket_without_a_host(postgres: str) -> None:
     parsed = urlsplit(postgres)
     if "host=" not in parsed.query:

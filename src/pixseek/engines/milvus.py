@@ -78,7 +78,7 @@ def open_milvus(url: str) -> DocumentEngine:
     server: Server
     options: Mapping[str, Any] = {}
     if url.partition("://")[0].lower().endswith("+file"):
-        server, name = Local(remote.local_path(url)), "library"
+        server, name = Local(remote.local_path(url, "LOCK")), "library"
         options = {"type": "flat"}
     else:
         known = {

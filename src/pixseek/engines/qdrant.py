@@ -81,7 +81,7 @@ def open_qdrant(url: str) -> DocumentEngine:
     server: Server | Local
     options: Mapping[str, Any] = {}
     if url.partition("://")[0].lower().endswith("+file"):
-        server, name = Local.at(remote.local_path(url)), "library"
+        server, name = Local.at(remote.local_path(url, "meta.json")), "library"
     else:
         known = {
             "type": remote.one_of(*TYPES),

@@ -19,6 +19,7 @@ from typing import Any
 
 from pixseek.engines import kept_texts, rules
 from pixseek.errors import ConfigError, EngineError, LibraryFormatError, unknown
+from pixseek.storage.errors import translated
 from pixseek.types import Space
 from pixseek.types.dataclass import dataclass
 
@@ -226,14 +227,17 @@ def distrust(subject: str, said: str) -> EngineError:
     )
 
 
-def local_path(url: str) -> Path:
+def local_path(url: str, made: str = "") -> Path:
     """Return the place of a library in the local mode of a server's client.
 
     Args:
         url: `ENGINE+file:///PATH`.
+        made: the name of a file that the client makes first in each of its folders. A folder that
+            has others without it is somebody else's: the client would write into it.
 
     Raises:
-        ConfigError: it names no place, or something else than a folder.
+        ConfigError: it names no place, or something else than a folder of the client.
+        StorageError: the folder can't be read.
     """
     parsed = urllib.parse.urlsplit(url)
     path = urllib.parse.unquote(parsed.path)
@@ -244,10 +248,15 @@ def local_path(url: str) -> Path:
             f"Write three slashes and the whole path: {parsed.scheme}:///home/me/photos. It has no "
             "options; # and ? in a path are written %23 and %3F.",
         )
+    advice = "Name a new folder, or one that holds a library of pixseek."
     if Path(path).exists() and not Path(path).is_dir():
-        raise ConfigError(
-            "not a folder", path, "Name a new folder, or one that holds a library of pixseek."
-        )
+        raise ConfigError("not a folder", path, advice)
+    if made and Path(path).is_dir():
+        with translated(Path(path)):
+            names = os.listdir(path)
+        if made not in names and not all(each.startswith(".") for each in names):
+            engine = parsed.scheme.partition("+")[0]
+            raise ConfigError(f"not a folder of {engine}, and not empty", path, advice)
     return Path(path)
 
 

@@ -38,7 +38,7 @@ from pixseek.engines.postgres.schema import (
 from pixseek.engines.postgres.spaces import Held, Session
 from pixseek.engines.remote import refused
 from pixseek.engines.rules import Answer
-from pixseek.errors import ConfigError, MissingExtraError
+from pixseek.errors import ConfigError, MissingExtraError, unknown
 from pixseek.redaction import Address
 from pixseek.types import (
     Capabilities,
@@ -86,6 +86,7 @@ def open_postgres(url: str, *, progress: migrations.Progress | None = None) -> P
     if _is_misread(parsed):
         raise ConfigError("The URL can't be understood", url, _ENCODE)
     names = {"schema": "public", "table": "pixseek"}
+    known = _parameters() | {"breadth", *names}
     rest, breadth = [], None
     for key, value in urllib.parse.parse_qsl(parsed.query, keep_blank_values=True):
         if key in names:
@@ -96,8 +97,10 @@ def open_postgres(url: str, *, progress: migrations.Progress | None = None) -> P
             names[key] = value
         elif key == "breadth":
             breadth = _breadth(value)
-        else:
+        elif key in known or "@" in parsed.query:  # libpq's, or perhaps a part of a password
             rest.append((key, value))
+        else:
+            raise ConfigError("unknown option of the engine", key, unknown("option", key, known))
     # Spaces as %20: libpq does not know "+".
     query = urllib.parse.urlencode(rest, quote_via=urllib.parse.quote)
     # Not by `geturl`, which leaves out the slashes of an empty host: "postgresql:///db?host=/run".
@@ -111,6 +114,14 @@ def open_postgres(url: str, *, progress: migrations.Progress | None = None) -> P
         engine.close()
         raise
     return engine
+
+
+def _parameters() -> set[str]:
+    """Return the names of what libpq takes in an address."""
+    from psycopg.pq import Conninfo
+
+    # "ssl" is that of JDBC, which libpq takes for sslmode=require.
+    return {each.keyword.decode() for each in Conninfo.get_defaults()} | {"ssl"}
 
 
 def _breadth(text: str) -> int:
