@@ -7,16 +7,19 @@ import os
 import threading
 from collections import Counter, OrderedDict
 from dataclasses import field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixseek.images import EXTENSIONS
 from pixseek.sources.archived_videos import endings
 from pixseek.sources.choosing import SIDECARS, path_of
+from pixseek.sources.descriptions import Descriptions
 from pixseek.sources.locations import LocalFile
 from pixseek.sources.members import Archive, DamagedError, Member, archive_at
 from pixseek.sources.patterns import Included
 from pixseek.sources.shards import kind_of
+from pixseek.sources.tars import PackedTar
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -50,6 +53,8 @@ class Listing:
 class Held:
     """The members of one archive, or of shards. May be used from several threads."""
 
+    _descriptions: Descriptions | None = None
+
     def __init__(self, path: Path, within: str | None, include: Included | None) -> None:
         """Describe what to list; for the arguments see `ArchiveSource`."""
         self._path, self._within, self._include = path, within, include
@@ -60,6 +65,16 @@ class Held:
     def place(self, shard: str) -> Path | RemoteFile:
         """Return where a shard is; "" names the archive itself."""
         return self._path.parent / shard if shard else self._path
+
+    def keep_descriptions(self) -> None:
+        """Keep the descriptions in packed archives when these are listed from now on."""
+        if kind_of(self._path.name) != "zip":
+            self._descriptions = Descriptions()
+
+    def sidecar(self, shard: str, member: Member, most: int) -> bytes:
+        """Return the content of a member, which may be kept; see `Archive.read`."""
+        kept = self._descriptions.of(shard, member) if self._descriptions else None
+        return self.archive(shard).read(member, most) if kept is None else kept
 
     def stamp(self, shard: str) -> tuple[int, int | str] | None:
         """Return size and time of an archive; None if it is not there."""
@@ -97,8 +112,11 @@ class Held:
         offered = EXTENSIONS | endings()
         archive = archive_at(self.place(shard), self._within)
         seen: set[str] = set()
+        members = archive.members
+        if self._descriptions is not None and isinstance(archive, PackedTar):
+            members = partial(archive.members, partial(self._descriptions.keep, shard))
         try:
-            for member in archive.members():
+            for member in members():
                 relative = path_of(member.name)
                 if relative is None:
                     listing.unnamed.append(member.name)

@@ -159,10 +159,8 @@ class ArchiveSource:
         self._include = Included(include) if include else None
         self._held = Held(path, self._within, self._include)
         self._left_out: frozenset[str] = frozenset()
-        # Of an export in several zips: descriptions in another one than the image's, by their path.
-        self._is_export = self._are_shards and shards.is_part(path.name) and (
-            kind_of(path.name) == "zip"
-        )  # fmt: skip
+        # Of an export in parts: descriptions in another one than the image's, by their path.
+        self._is_export = self._are_shards and shards.is_part(path.name)
         self._elsewhere: dict[str, tuple[str, Member]] = {}
 
     # ---------------------------------------------------------------- which archives
@@ -299,6 +297,7 @@ class ArchiveSource:
         """Return the names of all files by folder, and the sidecars with their parts by path."""
         names: _Names = {}
         beside: _Beside = {}
+        self._held.keep_descriptions()
         for shard in self._shards():
             try:
                 listing = self._held.listing(shard)
@@ -331,7 +330,7 @@ class ArchiveSource:
             folder, _, name = relative.rpartition("/")
             if folder not in finders:
                 every = names.get(folder) or listing.names[folder]
-                finders[folder] = Beside(every, is_sample=self._is_tar(prefix))
+                finders[folder] = Beside(every, is_sample=self._has_samples(prefix))
             sidecars = finders[folder].of(name)
             versions = []
             for each in sidecars:
@@ -366,6 +365,9 @@ class ArchiveSource:
         is_open = path in found.members and found.members[path].locked is None
         return is_open and choice.takes(path) and self._is_in_scope(f"{shard}{path}")
 
+    def _has_samples(self, prefix: str) -> bool:
+        return self._is_tar(prefix) and not self._is_export
+
     def _is_tar(self, prefix: str, kind: str = "tar") -> bool:
         shard = prefix[len(self.name) + 1 : -1]
         return (kind_of(self._held.place(shard).name) or "").startswith(kind)
@@ -379,10 +381,7 @@ class ArchiveSource:
             listing = self._held.listing(shard)
         except OSError as error:
             self._check_there()
-            failure = self._unread(candidate.uri, error, shard)
-            raise ImageError(
-                failure.reason, failure.message, failure.uri, failure.advice
-            ) from error
+            raise self._unreadable(candidate.uri, error, shard) from error
         member = listing.members.get(relative)
         if member is None:
             raise ImageError(
@@ -411,20 +410,17 @@ class ArchiveSource:
             if beside is None or beside.locked or beside.size > _MAX_SIDECAR_BYTES:
                 continue
             try:
-                data = self._held.archive(part).read(beside, _MAX_SIDECAR_BYTES)
+                data = self._held.sidecar(part, beside, _MAX_SIDECAR_BYTES)
             except (ImageError, FileNotFoundError):
                 continue  # the image is indexed without
             except OSError as error:
                 # It may be read next time; without it the image would count as unchanged then.
-                failure = self._unread(candidate.uri, error, part)
-                raise ImageError(
-                    failure.reason, failure.message, failure.uri, failure.advice
-                ) from error
+                raise self._unreadable(candidate.uri, error, part) from error
             if name.lower().endswith(".cls"):
                 fields |= class_of(data)
             else:
                 sidecars.append((name, data))
-            if name.lower().endswith(".json") and self._is_tar(self._prefix(shard)):
+            if name.lower().endswith(".json") and self._has_samples(self._prefix(shard)):
                 fields |= fields_of(data)
         return replace(found, sidecars=tuple(sidecars), fields=fields, companion=companion)
 
@@ -437,6 +433,10 @@ class ArchiveSource:
 
     def _check_there(self) -> None:
         self._shards()
+
+    def _unreadable(self, uri: str, error: OSError, shard: str) -> ImageError:
+        failure = self._unread(uri, error, shard)
+        return ImageError(failure.reason, failure.message, failure.uri, failure.advice)
 
     def _unread(self, uri: str, error: OSError, shard: str) -> Failure:
         return unread(uri, error, Path(str(self._held.place(shard))))

@@ -88,10 +88,17 @@ class PackedTar:
         self._held = 0
         self._descriptions: OrderedDict[int, bytes] = OrderedDict()
 
-    def members(self) -> Iterator[Member]:
-        """Yield the members; see `Archive.members`."""
+    def members(self, described: Callable[[Member, bytes], None] | None = None) -> Iterator[Member]:
+        """Yield the members; see `Archive.members`.
+
+        Args:
+            described: called with each small description and its content, before it is yielded.
+        """
         with self._file.open() as file, _unpacked(file, self._file) as stream:
-            yield from _tar_members(stream, self._file.modified_ns)
+            for member in _tar_members(stream, self._file.modified_ns):
+                if described and not member.skipped and _is_description(member):
+                    described(member, _exactly(stream, member))
+                yield member
 
     def read(self, member: Member, most: int) -> bytes:
         """Return the content of a member; see `Archive.read`."""
@@ -166,7 +173,7 @@ class PackedTar:
                     to.write(piece)
                 return b""
             content = _exactly(self._stream, each)
-            if each.name.lower().endswith(".json") and len(content) <= _DESCRIPTION:
+            if _is_description(each):
                 self._descriptions[each.at] = content
                 if len(self._descriptions) > _DESCRIPTIONS:
                     self._descriptions.popitem(last=False)
@@ -189,6 +196,10 @@ class PackedTar:
         self._stream, self._ahead, self._passed = None, iter(()), -1
         self._kept.clear()
         self._held = 0
+
+
+def _is_description(member: Member) -> bool:
+    return member.name.lower().endswith(".json") and member.size <= _DESCRIPTION
 
 
 def _exactly(stream: _Bounded, member: Member) -> bytes:
