@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -233,6 +234,30 @@ def test_a_clip_that_can_not_be_decoded_leaves_its_photo(
     library.index(reread=True)
     assert tiny.embedded == embedded
     assert only(library).fields == record.fields
+
+
+@pytest.mark.slow
+def test_a_run_that_stops_in_a_clip_leaves_its_photo_to_the_next(
+    library: pixseek.Library, tmp_path: Path, tiny: TinyEncoder
+) -> None:
+    scenes = tuple((each, 0.5) for _ in range(12) for each in ("red", "blue", "white"))
+    motion_photo(tmp_path / "all" / "PXL_1.MP.jpg", scenes=scenes)
+    tiny.seconds_a_batch = 0.2
+    stop = threading.Event()
+
+    def watch() -> None:
+        while tiny.embedded < 2 and not stop.wait(0.01):
+            pass
+        stop.set()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    report = library.index(tmp_path / "all", stop=stop)
+    watcher.join()
+    assert (report.stopped, report.added, report.failures) == (True, 0, ())
+    tiny.seconds_a_batch = 0
+    assert library.index().added == 1
+    assert len(kinds(only(library))) > 10
 
 
 @pytest.mark.slow

@@ -38,7 +38,7 @@ from pixseek.indexing.comparing import (
 from pixseek.indexing.embedding import Embedded, Embedding, Pace, Stop, StoppedError, Waiting, drawn
 from pixseek.indexing.media import layout, of_picture
 from pixseek.indexing.options import IndexOptions
-from pixseek.indexing.reading import Prepared, Reader, is_named_as_video
+from pixseek.indexing.reading import Prepared, Reader, is_named_as_video, may_be_long
 from pixseek.indexing.rereading import Rereading, serves
 from pixseek.indexing.said import hand_on, with_words_of
 from pixseek.indexing.storing import Writes
@@ -265,7 +265,7 @@ class _Run:
             parts=len(self.parts),
             interrupt=lambda: expected(self.sources, ()),
             idle=self.store_if_due,
-            is_long=lambda job: is_named_as_video(job.candidate.uri),
+            is_long=may_be_long,
         )
 
     def twins_of(self, job: Job, digest: str) -> tuple[tuple[Known, ...], bool]:

@@ -35,9 +35,11 @@ from pixseek.types import (
     Failure,
     Item,
     Known,
+    Packed,
     Part,
     Picture,
     Record,
+    Remote,
     Scalar,
     TextLine,
     record_id,
@@ -225,6 +227,8 @@ class Reader:
                 strip = found.previews if self.previews else ()
                 rows = np.concatenate([rows, found.rows])
             except ImageError as error:
+                if self.stop.is_set():
+                    raise StoppedError from error
                 record = videos.with_motion(still.record, None, error.problem)
             except Exception as error:
                 return _failure(still.job.candidate, "decode", error)
@@ -320,6 +324,15 @@ def _failure(candidate: Candidate, stage: Literal["read", "decode"], error: Exce
 def is_named_as_video(uri: str) -> bool:
     """Return whether a file's name ends as those of videos do."""
     return os.path.splitext(uri)[1].lower() in EXTENSIONS
+
+
+def may_be_long(job: Job) -> bool:
+    """Return whether a file may take hours, and can wait for its turn: a video in a folder.
+
+    What is packed or far away is read in order.
+    """
+    is_video = is_named_as_video(job.candidate.uri)
+    return is_video and not isinstance(job.source, Packed | Remote)
 
 
 def _with_text(record: Record, texts: TextReader, picture: Picture) -> Record:
