@@ -1,4 +1,7 @@
-"""Servers on this machine that hold files as others do: S3 by moto, SFTP by paramiko, the web."""
+"""Servers on this machine that hold files as others do: S3 by moto, SFTP by paramiko, the web.
+
+And fsspec's file system in memory, which takes no time.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,8 @@ class Count:
     Attributes:
         fail: is asked for each request, by its method and path: a status to fail with, or 0.
         links: what pages of the web link to besides what is in the folder, by their paths.
+        has_end: whether the web server knows only what is there; otherwise each path that ends in
+            "/" is a page with the links of the folder that is served.
         has_ranges: whether the web server sends parts of files.
     """
 
@@ -34,11 +39,36 @@ class Count:
     fail: Callable[[str, str], int] = lambda method, path: 0
     links: dict[str, tuple[str, ...]] = field(default_factory=dict)
     has_ranges: bool = True
+    has_end: bool = True
 
     def clear(self) -> None:
         """Begin again."""
         self.requests.clear()
         self.sent = 0
+
+
+class Memory(dict[str, bytes]):
+    """The files of fsspec's file system in memory, by their paths; only writing is done here."""
+
+    def __init__(self, files: Any) -> None:
+        self._files = files
+
+    def __setitem__(self, path: str, content: bytes) -> None:
+        self._files.pipe_file(path, content)
+
+    def __delitem__(self, path: str) -> None:
+        self._files.rm(path)
+
+
+@contextlib.contextmanager
+def memory_files() -> Iterator[Memory]:
+    """Give the files of `memory://`, which all tests of a process share, empty before and after."""
+    import fsspec
+
+    files = fsspec.filesystem("memory")
+    files.store.clear()
+    yield Memory(files)
+    files.store.clear()
 
 
 class Bucket:
@@ -59,6 +89,7 @@ class Bucket:
 def s3(monkeypatch: Any) -> Iterator[Bucket]:
     """Serve the bucket "pictures", and let this process sign in to it as its environment says."""
     import boto3
+    import s3fs
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 
@@ -86,6 +117,8 @@ def s3(monkeypatch: Any) -> Iterator[Bucket]:
         "AWS_EC2_METADATA_DISABLED": "true",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
+    # It tries a failed request five times by itself, with pauses; pixseek's own tries come on top.
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
     client = boto3.client("s3")
     for each in client.list_buckets()["Buckets"]:  # of another test: moto keeps them by process
         if each["Name"] == "pictures":
@@ -115,7 +148,8 @@ def web(folder: Path) -> Iterator[tuple[str, Count]]:
             path = folder / unquote(self.path.partition("?")[0]).strip("/")
             if status := count.fail(self.command, self.path):
                 self.reply(status, b"")
-            elif path.is_dir() and self.path.endswith("/"):
+            elif self.path.endswith("/") and (path.is_dir() or not count.has_end):
+                path = path if count.has_end else folder
                 names = sorted(f"{p.name}{'/' if p.is_dir() else ''}" for p in path.iterdir())
                 links = ["?C=N;O=D", "../", *map(quote, names), *count.links.get(self.path, ())]
                 page = "".join(f'<a href="{link}">{link}</a>' for link in links)

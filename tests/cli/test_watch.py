@@ -105,6 +105,7 @@ def test_a_watcher_that_is_killed_loses_nothing_and_the_next_one_catches_up(
     [
         (["none"], 2, "does not exist"),
         ([], 5, "no folder to watch"),
+        (["s3://b/photos"], 5, "pixseek index s3://b/photos"),
         ([".", "--poll-every", "0"], 2, "poll-every"),
     ],
 )

@@ -24,9 +24,7 @@ from tiny_encoder import TinyEncoder
 
 pytest.importorskip("fsspec")
 
-import fsspec
-
-from file_servers import Bucket, s3, sftp, web
+from file_servers import Bucket, Memory, memory_files, s3, sftp, web
 
 COLOURS = ("red", "green", "blue")
 
@@ -38,20 +36,9 @@ def picture(colour: str, width: int = 40) -> bytes:
 
 
 @pytest.fixture
-def memory() -> Iterator[dict[str, bytes]]:
-    """The files of fsspec's own file system in memory, which all tests of a process share."""
-    files = fsspec.filesystem("memory")
-    files.store.clear()
-
-    class Put(dict[str, bytes]):
-        def __setitem__(self, path: str, content: bytes) -> None:
-            files.pipe_file(path, content)
-
-        def __delitem__(self, path: str) -> None:
-            files.rm(path)
-
-    yield Put()
-    files.store.clear()
+def memory() -> Iterator[Memory]:
+    with memory_files() as files:
+        yield files
 
 
 @pytest.fixture
@@ -66,7 +53,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
 
 
 def test_a_folder_elsewhere_is_indexed_as_a_folder_here(
-    tmp_path: Path, tiny: TinyEncoder, memory: dict[str, bytes]
+    tmp_path: Path, tiny: TinyEncoder, memory: Memory
 ) -> None:
     for colour in COLOURS:
         memory[f"/b/photos/2021/{colour}.png"] = picture(colour)
@@ -105,8 +92,54 @@ def test_a_folder_elsewhere_is_indexed_as_a_folder_here(
         assert len(library.roots()) == 1
 
 
+def test_an_address_above_indexed_ones_takes_them_in(
+    tmp_path: Path, tiny: TinyEncoder, memory: Memory
+) -> None:
+    for colour, folder in zip(COLOURS, ("2021/may", "2022", ""), strict=True):
+        memory[f"/b/photos/{folder}/{colour}.png".replace("//", "/")] = picture(colour)
+    memory["/b/photos/2021/raw/x.png"] = picture("white")
+    with pixseek.open(tmp_path / "lib") as library:
+        library.index("memory://b/photos/2021", exclude=["raw/"])
+        library.index("memory://b/photos/2022")
+        record = library.search("red", k=1)[0].record
+        library.tag([record.id], add=["mine"], rating=5)
+        assert [root.name for root in library.roots()] == ["2021", "2022"]
+        embedded = tiny.embedded
+        report = library.index("memory://b/photos")
+        assert (report.added, report.unchanged, report.failures) == (1, 2, ())
+        assert tiny.embedded == embedded + 1
+        (root,) = library.roots()
+        assert (root.name, root.where) == ("photos", "memory://b/photos")
+        assert [hit.uri for hit in library.search("tag:mine rating:5")] == [
+            "photos/2021/may/red.png"
+        ]
+        assert library.index().unchanged == 3
+        # All in one command, in any order.
+        assert library.index("memory://b/photos/2022", "memory://b").unchanged == 3
+        assert [root.name for root in library.roots()] == ["b"]
+
+
+def test_images_of_a_bucket_in_a_list_are_looked_for_by_folder(
+    tmp_path: Path, tiny: TinyEncoder, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        memory[f"/b/{number % 2}/{number}.png"] = picture(COLOURS[number % 3])
+    lists: list[str] = []
+    files_in = remote_files.RemoteFiles.files_in
+
+    def counted(place: remote_files.RemoteFiles, folder: str) -> list[remote_files.Entry]:
+        lists.append(place.shown(folder))
+        return files_in(place, folder)
+
+    monkeypatch.setattr(remote_files.RemoteFiles, "files_in", counted)
+    named = [f"memory://b/{number % 2}/{number}.png" for number in range(5)]
+    with pixseek.open(tmp_path / "lib") as library:
+        assert library.index(listed=named).added == 5
+        assert sorted(lists) == ["memory://b/0", "memory://b/1"]
+
+
 def test_a_single_image_is_a_folder_with_one(
-    tmp_path: Path, tiny: TinyEncoder, memory: dict[str, bytes]
+    tmp_path: Path, tiny: TinyEncoder, memory: Memory
 ) -> None:
     memory["/b/red.png"] = memory["/b/other.png"] = picture("red")
     memory["/b/red.xmp"] = b"no xmp"
@@ -117,7 +150,7 @@ def test_a_single_image_is_a_folder_with_one(
 
 
 def test_an_address_without_anything_is_an_error_and_removes_nothing(
-    tmp_path: Path, tiny: TinyEncoder, memory: dict[str, bytes]
+    tmp_path: Path, tiny: TinyEncoder, memory: Memory
 ) -> None:
     memory["/b/red.png"] = picture("red")
     with pixseek.open(tmp_path / "lib") as library:
@@ -147,9 +180,7 @@ def test_addresses_with_secrets_are_refused_and_not_repeated(
         assert library.roots() == []
 
 
-def test_nothing_is_read_offline(
-    tmp_path: Path, tiny: TinyEncoder, memory: dict[str, bytes]
-) -> None:
+def test_nothing_is_read_offline(tmp_path: Path, tiny: TinyEncoder, memory: Memory) -> None:
     memory["/b/red.png"] = picture("red")
     with pixseek.open(tmp_path / "lib") as library:
         library.index("memory://b")
@@ -202,6 +233,10 @@ def test_many_objects_are_listed_page_by_page_and_faults_pass(
         return 503
 
     with pixseek.open(tmp_path / "lib") as library:
+        assert library.index("s3://pictures").added == 3
+        # Two keys a page, so three images are two pages; the look at the address is the third.
+        assert bucket.count.requests.count(("GET", "/pictures")) == 3
+    with pixseek.open(tmp_path / "faults") as library:
         bucket.count.fail = once
         report = library.index("s3://pictures")
         assert (report.added, report.failures) == (3, ())
@@ -274,6 +309,7 @@ def test_threads_find_out_at_once_that_nobody_signs_in(
     assert found == [picture("red")] * 4
 
 
+@pytest.mark.slow
 def test_an_image_of_a_bucket_is_found_behind_many_folders_and_with_all_that_describes_it(
     tmp_path: Path, tiny: TinyEncoder, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -438,6 +474,20 @@ def test_links_of_a_page_lead_neither_out_of_its_folder_nor_in_circles(
         # The first page also by the look at the address, before the run.
         assert set(pages) == {"/2022/", "/2022/more/"}
         assert pages.count("/2022/more/") == 1
+
+
+def test_links_without_an_end_are_not_followed_and_said(tmp_path: Path, tiny: TinyEncoder) -> None:
+    pytest.importorskip("aiohttp")
+    (tmp_path / "disk" / "a").mkdir(parents=True)
+    (tmp_path / "disk" / "b").mkdir()
+    with web(tmp_path / "disk") as (url, count):
+        count.has_end = False
+        place = remote_files.RemoteFiles(url, remote_files.Network(private=True))
+        found = list(place.pages())
+        unlisted = [each for each in found if not isinstance(each, list)]
+        assert {each.folder for each in unlisted} == {"a/a", "a/b", "b/a", "b/b"}
+        assert "no end" in str(unlisted[0].error)
+        assert len(found) == 7
 
 
 def test_no_more_is_read_of_a_server_that_does_not_send_parts(tmp_path: Path) -> None:

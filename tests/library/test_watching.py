@@ -402,6 +402,9 @@ def test_wrong_folders_are_errors(library: pixseek.Library, tmp_path: Path) -> N
         next(iter(library.watch(tmp_path / "none")))
     with pytest.raises(SourceError, match="no folder to watch"):
         next(iter(library.watch()))
+    with pytest.raises(SourceError, match="of this machine") as caught:
+        next(iter(library.watch("s3://photos/2024")))
+    assert "run: pixseek index s3://photos/2024" in caught.value.advice
 
 
 @pytest.mark.slow

@@ -63,6 +63,11 @@ def test_only_whole_paths_name_folders(places: Path, named: str) -> None:
         indexable(named, [places / "home"])
 
 
+def test_addresses_are_indexed_by_command_only(places: Path) -> None:
+    with pytest.raises(QueryError, match="by command only"):
+        indexable("s3://bucket/photos", [places / "home"])
+
+
 @pytest.mark.skipif(not hasattr(os, "symlink"), reason="no links here")
 def test_links_are_resolved_first(places: Path) -> None:
     (places / "home" / "out").symlink_to(places / "other")

@@ -106,8 +106,8 @@ class PathOrUrl(click.Path):
               help="Of tables: the column of the image, caption, tags, date or id, if its name is "
               "not recognised (image=photo_url), or one whose dates are written day-first or "
               "month-first; remembered; repeatable.")  # fmt: skip
-@click.option("--images", type=click.Path(exists=True, file_okay=False), metavar="DIR",
-              help="Of tables: the folder that paths are relative to; remembered. "
+@click.option("--images", type=PathOrUrl(exists=True, file_okay=False), metavar="DIR",
+              help="Of tables: the folder or address that paths are relative to; remembered. "
               "[default: the folder of the table]")  # fmt: skip
 @click.option("--keep", type=click.Path(file_okay=False), metavar="DIR",
               help="Of tables of URLs: keep the images in DIR as they were fetched; remembered. "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from pixseek.cli import progress, wording
-from pixseek.cli.index import interruptible, stoppable
+from pixseek.cli.index import PathOrUrl, interruptible, stoppable
 from pixseek.cli.options import Command, open_library, warn
 from pixseek.cli.output import echo, styled, visible, write_json
 from pixseek.types import Precision
@@ -31,7 +31,7 @@ _LISTED = 3
         ("pixseek watch ~/Pictures --json", "one JSON object per line, for programs"),
     ),
 )
-@click.argument("paths", nargs=-1, type=click.Path(exists=True), metavar="[PATH]...")
+@click.argument("paths", nargs=-1, type=PathOrUrl(exists=True), metavar="[PATH]...")
 @click.option(
     "--poll/--no-poll",
     default=None,
@@ -71,7 +71,8 @@ def watch(
     indexed as pixseek index does it, so nothing is missed that changed while it did not run.
 
     Archives and tables are looked at every second, and indexed when they changed. Images on the web
-    are not asked for again: run pixseek index --recheck from a timer.
+    are not asked for again: run pixseek index --recheck from a timer. Buckets and servers are not
+    watched either: run pixseek index from a timer.
 
     Other programs may search and index meanwhile, also pixseek serve: runs wait for each other.
     What to skip is remembered from pixseek index --exclude and --include.

@@ -29,8 +29,8 @@ class IndexOptions:
         read_as: kind of source, or layout of a data set, that the paths are taken for; None to
             recognise it.
         columns: of tables, by what they mean; empty to recognise them.
-        images: the folder that paths in tables are relative to; None as remembered, at first the
-            folder of the table.
+        images: the folder or address that paths in tables are relative to; None as remembered,
+            at first the folder of the table.
         keep: the folder in which images that tables name by URL are kept; None as remembered.
         robots: fetch only what the robots.txt of servers allows; None as remembered.
         fast: decode only the key frames of videos.

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pixseek.errors import QueryError
 from pixseek.library.asking import Asking
 from pixseek.library.model import LibraryModel
+from pixseek.library.named_paths import absolute_or_address
 from pixseek.library.opened import Opened
 from pixseek.types import WHOLE, Part, Query, Record, Results, Strength
 
@@ -289,8 +290,8 @@ class Library:
             columns: of tables: the column for "image", "caption", "tags", "date" or "id", if the
                 usual names are not right, and columns whose dates are "day-first" (5/6/2024 is in
                 June), "month-first" or "year-first"; remembered.
-            images: the folder that paths in tables are relative to, and may not lead out of; None
-                for the last choice, at first the folder of the table.
+            images: the folder or address that paths in tables are relative to, and may not lead
+                out of; None for the last choice, at first the folder of the table.
             keep: the folder in which images that tables name by URL are kept as they were fetched;
                 nothing there is overwritten. None for the last choice, at first to keep none.
             robots: fetch only what the robots.txt of servers allows; None for the last choice, at
@@ -372,7 +373,7 @@ class Library:
             ocr=ocr,
             read_as=read_as,
             columns=columns or {},
-            images=None if images is None else os.path.abspath(images),
+            images=None if images is None else absolute_or_address(images),
             keep=None if keep is None else os.path.abspath(keep),
             robots=robots,
             precision=self.config.precision,
@@ -407,7 +408,8 @@ class Library:
             What happened, as it happens; nothing while nothing changes.
 
         Raises:
-            SourceError: a path does not exist, or the system can't watch that many folders.
+            SourceError: a path does not exist, or is an address of a bucket or server; or the
+                system can't watch that many folders.
             LibraryError, ModelError, EngineError: as for `index`, of the first run; later ones are
                 tried again.
         """

@@ -27,6 +27,19 @@ def absolute(path: str | os.PathLike[str]) -> Path:
     return as_written(found)
 
 
+def absolute_or_address(path: str | os.PathLike[str]) -> str:
+    """Return the absolute path of a folder; an address as it is."""
+    given = os.fspath(path)
+    return given.rstrip("/") if is_address(given) else os.path.abspath(given)
+
+
+def is_address(text: str) -> bool:
+    """Return whether a text is an address of a bucket or server, and not a path."""
+    from pixseek.sources.remote_files import is_remote
+
+    return is_remote(text)
+
+
 def first_look(
     roots: Sequence[Root], uri_of: Callable[[Path], str | None]
 ) -> Callable[[Path, str | os.PathLike[str]], Failure | None]:

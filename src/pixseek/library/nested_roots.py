@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pixseek import files
 from pixseek.types import And, Compare
@@ -13,6 +14,8 @@ from pixseek.types import And, Compare
 if TYPE_CHECKING:
     from pixseek.types import Engine, Root
 
+#: Stands for a device that is not known.
+_NO_DEVICE = ""
 #: Records that are given a new root in one write.
 CHUNK = 1024
 
@@ -20,9 +23,14 @@ CHUNK = 1024
 def nested(roots: Sequence[Root]) -> tuple[Root, Root] | None:
     """Return a folder that lies below another, and that other; None if none does.
 
-    A folder that a link leads to, out of the other, stays a root of its own.
+    A folder that a link leads to, out of the other, stays a root of its own. So does an archive or
+    table. Addresses of folders are compared as texts.
     """
-    by_path = {root.path: root for root in roots}
+    remote = [root for root in roots if root.kind == "remote"]
+    for root, above in itertools.permutations(remote, 2):
+        if root.where.startswith(f"{above.where}/"):
+            return root, above
+    by_path = {root.path: root for root in roots if root.kind == "folder"}
     pairs = ((root, by_path.get(above)) for root in by_path.values() for above in root.path.parents)
     return next(
         (
@@ -35,6 +43,13 @@ def nested(roots: Sequence[Root]) -> tuple[Root, Root] | None:
     )
 
 
+def path_below(inner: Root, outer: Root) -> str:
+    """Return the path of a root in one that it lies in."""
+    if inner.is_local:
+        return inner.path.relative_to(outer.path).as_posix()
+    return inner.where[len(outer.where) + 1 :]
+
+
 def move_records(inner: Root, outer: Root, engine: Engine) -> None:
     """Give the records of the inner root to the outer one.
 
@@ -44,7 +59,7 @@ def move_records(inner: Root, outer: Root, engine: Engine) -> None:
 
     from pixseek.indexing import said
 
-    below = inner.path.relative_to(outer.path).as_posix()
+    below = path_below(inner, outer)
     away = And((Compare("away", "eq", True), Compare("root", "eq", inner.name)))
     ids = [known.id for known in engine.known(f"{inner.name}/")]
     ids += engine.matching_ids(away)
@@ -61,9 +76,19 @@ def move_records(inner: Root, outer: Root, engine: Engine) -> None:
         said.delete(engine, chunk, said.carry_words(engine, moved))
 
 
+def moved_devices(devices: Mapping[str, Any], inner: Root, outer: Root) -> dict[str, Any]:
+    """Return the drives by folder, with those of a root that becomes part of another."""
+    moved = dict(devices)
+    top = f"{outer.name}/{path_below(inner, outer)}/"
+    for uri, device in {f"{inner.name}/": [_NO_DEVICE], **devices}.items():
+        if uri.startswith(f"{inner.name}/"):
+            moved[top + uri.partition("/")[2]] = device
+    return moved
+
+
 def absorbing(outer: Root, inner: Root) -> Root:
     """Return the outer root with the patterns and scopes of the inner one."""
-    below = inner.path.relative_to(outer.path).as_posix()
+    below = path_below(inner, outer)
     patterns = (_below(below, pattern) for pattern in inner.exclude)
     included = (_below(below, pattern) for pattern in inner.include)
     scopes = tuple(f"{below}/{scope}" if scope else below for scope in inner.scopes)

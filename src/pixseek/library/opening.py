@@ -47,18 +47,32 @@ class OpenSources:
             source.permit(private=self._private, offline=self._offline)
         return source
 
-    def checked(self, found: Recognised) -> Recognised:
-        """Return what lies on a server, looked at before it becomes a root: shards or a folder.
+    def checked(
+        self, found: Recognised, read_as: str | None = None, table: Mapping[str, Any] | None = None
+    ) -> Recognised:
+        """Return what was named, looked at before it becomes a root, if it lies on a server.
+
+        Args:
+            found: as `recognised_source` returns it.
+            read_as, table: see there.
+
+        Returns:
+            The same; or what a folder on a server holds instead of images, such as shards.
 
         Raises:
-            SourceError: it is not there, or may not be read.
+            SourceError: it is not there, may not be read, or lacks a column.
             MissingExtraError: the package for it is not installed.
         """
-        if found.kind in ("remote", "archive") and "://" in found.where:
-            source: Any = self.new(Root(found.name, found.where, kind=found.kind))
-            if (shards := source.check()) is not None and not found.scope:
-                return replace(found, kind="archive", where=shards)
-        return found
+        if not is_elsewhere(found) or found.kind == "urls":
+            return found
+        source: Any = self.new(root_of(found))
+        inside: Recognised | None = source.check()
+        if inside is None or found.scope or read_as is not None:
+            return found
+        if inside.kind == "dataset":
+            inside = replace(inside, options={**inside.options, **(table or {})})
+            return self.checked(inside, read_as)
+        return inside
 
     def read(self, known: Mapping[str, Root], uri: str) -> bytes:
         """Return the content of a URI.
@@ -155,7 +169,7 @@ class OpenSources:
             try:
                 found = recognised_source(given, read_as, {}, is_indexed, False) if is_one else None
                 if found is not None:
-                    sources.append(self.checked(found))
+                    sources.append(self.checked(found, read_as))
                 else:
                     others.append(given)
             except PixseekError as error:
@@ -209,14 +223,33 @@ def recognised_source(
         return found
     if found.kind == "dataset" and read_as is None and is_indexed(absolute(given)):
         return None
-    from pixseek.sources.rows import with_options
+    found = replace(found, options={**found.options, **table})
+    if is_elsewhere(found):
+        return found  # `checked` looks at it
+    from pixseek.sources import open_source
+    from pixseek.sources.rows import RowSource
 
     try:
-        return with_options(found, table)
+        source = open_source(root_of(found))
+        if isinstance(source, RowSource):
+            source.check()
+        return found
     except PixseekError:
         if is_alone or table:
             raise
         return None
+
+
+def root_of(found: Recognised) -> Root:
+    """Return a root of what was recognised, as it would be if it became one of its own."""
+    return Root(found.name, found.where, kind=found.kind, options=found.options)
+
+
+def is_elsewhere(found: Recognised) -> bool:
+    """Return whether what was recognised is to be read from a server, or its images are."""
+    from pixseek.sources.remote_files import is_remote
+
+    return is_remote(found.where) or is_remote(str(found.options.get("images") or ""))
 
 
 def named_by_url(url: str) -> Recognised:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pixseek.errors import SourceError
-from pixseek.library.opening import OpenSources
+from pixseek.library.named_paths import absolute_or_address
+from pixseek.library.opening import OpenSources, root_of
 from pixseek.sources.columns import ROLES
 from pixseek.types import Candidate, Failure, Root, Scalar
 from pixseek.types.dataclass import dataclass
@@ -83,6 +85,7 @@ def outlook(
     from pixseek.sources import recognise
     from pixseek.sources.rows import RowSource
 
+    sources = OpenSources(private=private, offline=offline)
     found = recognise(given, read_as)
     if found is None and read_as not in (None, "folder"):
         raise SourceError(f"It can't be read as {read_as}", given, "Check the path.")
@@ -92,11 +95,13 @@ def outlook(
             return Outlook(path, "file", "file", 1)
         root = Root("images", path)
     else:
-        options = dict(found.options)
-        options |= {"columns": dict(columns)} if columns else {}
-        options |= {"images": os.path.abspath(images)} if images else {}
-        root = Root(found.name, found.where, (found.scope,), kind=found.kind, options=options)
-    source = OpenSources(private=private, offline=offline).new(root)
+        table: dict[str, Any] = {"columns": dict(columns)} if columns else {}
+        table |= {"images": absolute_or_address(images)} if images else {}
+        if found.kind in ("table", "dataset"):
+            found = replace(found, options={**found.options, **table})
+        found = sources.checked(found, read_as, table)
+        root = replace(root_of(found), scopes=(found.scope,))
+    source = sources.new(root)
     if isinstance(source, RowSource):
         mapped = source.mapped()
         return Outlook(
@@ -108,7 +113,8 @@ def outlook(
         count += isinstance(event, Candidate)
         if isinstance(event, Failure):
             failures.append(event)
-    return Outlook(root.where, root.kind, root.kind, count, failures=tuple(failures))
+    what = "folder" if root.kind == "remote" else root.kind
+    return Outlook(root.where, what, root.kind, count, failures=tuple(failures))
 
 
 def names_urls(given: Path, roots: Iterable[Root]) -> bool:

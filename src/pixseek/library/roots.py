@@ -23,6 +23,7 @@ from pixseek.library.named_paths import NOT_THERE, absolute, first_look, shown, 
 from pixseek.library.nested_roots import (
     absorbing,
     move_records,
+    moved_devices,
     nested,
     not_reached,
     pattern_of,
@@ -226,7 +227,7 @@ class Roots:
             if other := opening.recognised_source(
                 given, read_as, table or {}, place, len(paths) == 1
             ):
-                others.append(self._open.checked(other))
+                others.append(self._open.checked(other, read_as, table))
                 continue
             if is_url(os.fspath(given)):
                 others.append(opening.named_by_url(os.fspath(given)))
@@ -253,6 +254,8 @@ class Roots:
             else:
                 found.append(path)
         scopes: dict[str, list[str]] = {}
+        # Addresses above others first, as folders.
+        others.sort(key=lambda each: len(each.where) if each.kind == "remote" else 0)
         added = map(self._add_recognised, opening.as_series(named_urls.joined(others)))
         for uri in (*added, *self._add_all(found)):
             name, _, relative = uri.partition("/")
@@ -350,7 +353,8 @@ class Roots:
             name = self._new_name(Path(found.name))
             new = Root(name, found.where, scopes=(), kind=found.kind)
             root = named_urls.extended(new, found)
-        self.change(root)
+        if self._known().get(root.name) != root:  # a list may name many images of one bucket
+            self.change(root)
         return f"{root.name}/{scope}"
 
     def forget_unused(self, before: Collection[str], *, may_continue: bool) -> None:
@@ -483,18 +487,11 @@ class Roots:
     def _absorb_nested(self) -> None:
         """Let roots that lie in another become part of it."""
         # Looked up again each time: a root that took one in passes on its patterns.
-        while (pair := nested(self.folders())) is not None:
+        while (pair := nested(self.all())) is not None:
             inner, outer = pair
             move_records(inner, outer, self._engine)
-            self._move_devices(inner, outer)
+            if inner.is_local:
+                devices = moved_devices(self._ledger.devices(), inner, outer)
+                self._ledger.set_devices(devices)
             self.change(absorbing(outer, inner))
             self._drop(inner.name)
-
-    def _move_devices(self, inner: Root, outer: Root) -> None:
-        """Remember the drives of a root that becomes part of another."""
-        devices = self._ledger.devices()
-        top = f"{outer.name}/{inner.path.relative_to(outer.path).as_posix()}/"
-        for uri, device in {f"{inner.name}/": [""], **devices}.items():  # not known
-            if uri.startswith(f"{inner.name}/"):
-                devices[top + uri.partition("/")[2]] = device
-        self._ledger.set_devices(devices)

@@ -233,7 +233,8 @@ class Gate:
         if hint and _place(hint) != _place(engine or ""):
             would.append(_would_open(hint))
         roots = ledger.roots()
-        if urls := [redacted(root.where) for root in roots if not root.is_local]:
+        named = [each for root in roots for each in (root.where, str(root.options.get("images")))]
+        if urls := [redacted(each) for each in named if "://" in each]:
             would.append(f"It would read images from {_listed(urls)}.")
         if links := self._links():
             would.append(links)

@@ -35,6 +35,7 @@ from pixseek.library.model import LibraryModel
 from pixseek.library.named_paths import absolute
 from pixseek.library.opened import Opened
 from pixseek.metadata.sidecars import ENDINGS
+from pixseek.redaction import redacted
 from pixseek.sources.drives import gives_events
 from pixseek.sources.ignore_files import IGNORE_FILE
 from pixseek.sources.osxphotos import DATABASE
@@ -71,7 +72,13 @@ class Watcher:
         stop: threading.Event,
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
-        """Describe what to watch; see `Library.watch`."""
+        """Describe what to watch; see `Library.watch`.
+
+        Raises:
+            SourceError: one is an address of a bucket or server.
+        """
+        for path in paths:
+            _check_is_here(path)
         self._opened, self._model, self._jobs = opened, model, Jobs(opened, model)
         self._paths = tuple(absolute(path) for path in paths)
         named = None if not paths else [path for path in self._paths if path.is_file()]
@@ -96,6 +103,9 @@ class Watcher:
             self._containers.check()
             folders = self._folders()
             if not (self._containers or any(folder.is_dir() for folder in folders)):
+                if not folders:
+                    for root in self._opened.roots.all():
+                        _check_is_here(root.where)
                 raise SourceVanishedError(
                     "There is no folder to watch", ", ".join(map(str, folders)),
                     "Name one: pixseek watch ~/Pictures",
@@ -319,6 +329,22 @@ class Watcher:
 
     def _options(self) -> IndexOptions:
         return IndexOptions(precision=self._opened.config.precision)
+
+
+def _check_is_here(path: str | os.PathLike[str]) -> None:
+    """Look whether a path is one of this machine.
+
+    Raises:
+        SourceError: it is an address, which nothing tells of changes.
+    """
+    from pixseek.sources import is_url
+
+    if is_url(given := os.fspath(path)):
+        raise SourceError(
+            "Only folders and files of this machine are watched", given,
+            "A server tells nobody what changes on it. From a timer, run: "
+            f"pixseek index {shlex.quote(redacted(given))}",
+        )  # fmt: skip
 
 
 class _Containers:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pixseek.errors import QueryError
+from pixseek.library.named_paths import is_address
 from pixseek.server.problems import Refused
 
 
@@ -21,8 +22,13 @@ def indexable(text: str, allowed: Iterable[Path], *, or_file: bool = False) -> P
     Raises:
         Refused: it lies in none of them when all links are resolved; whether it is there is not
             told.
-        QueryError: there is no such folder.
+        QueryError: there is no such folder, or it is an address.
     """
+    if is_address(text.strip()):
+        raise QueryError(
+            "Addresses of buckets and servers are indexed by command only", text[:200],
+            "Run: pixseek index ADDRESS",
+        )  # fmt: skip
     wanted = os.path.expanduser(text.strip())
     if "\0" in wanted or not os.path.isabs(wanted):
         raise QueryError(

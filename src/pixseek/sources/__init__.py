@@ -81,6 +81,10 @@ def recognise(given: str | os.PathLike[str], kind: str | None = None) -> Recogni
     Raises:
         SourceError: it is such a source by its name, and can't be read; or there is no such kind.
     """
+    from pixseek.sources.remote_files import is_remote
+
+    if kind == "folder" and is_remote(os.fspath(given)):
+        kind = "remote"
     if kind is not None and kind != "folder" and kind not in OWN:
         from pixseek.sources.datasets import as_layout
 

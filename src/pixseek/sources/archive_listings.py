@@ -11,11 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pixseek.errors import PixseekError
 from pixseek.images import EXTENSIONS
 from pixseek.sources.archived_videos import endings
 from pixseek.sources.choosing import SIDECARS, path_of
 from pixseek.sources.descriptions import Descriptions
-from pixseek.sources.locations import LocalFile
+from pixseek.sources.locations import LocalFile, Location
 from pixseek.sources.members import Archive, DamagedError, Member, archive_at
 from pixseek.sources.patterns import Included
 from pixseek.sources.shards import kind_of
@@ -25,8 +26,8 @@ from pixseek.types.dataclass import dataclass
 if TYPE_CHECKING:
     from pixseek.sources.remote_reading import RemoteFile
 
-#: Lists of members that are kept: one of 10,000 images takes some 5 MB.
-_KEPT = 8
+#: Lists of members that are kept, and members of more lists: 10,000 take some 5 MB.
+_KEPT, _KEPT_MEMBERS = 8, 100_000
 
 
 @dataclass(slots=True)
@@ -50,6 +51,10 @@ class Listing:
     damage: str = ""
 
 
+#: Why an archive is not listed: it can't be read, or this Python can't unpack it.
+Unlisted = OSError | PixseekError
+
+
 class Held:
     """The members of one archive, or of shards. May be used from several threads."""
 
@@ -60,7 +65,8 @@ class Held:
         self._path, self._within, self._include = path, within, include
         self._lock = threading.Lock()
         self._listings: OrderedDict[str, Listing] = OrderedDict()
-        self._archives: dict[str, Archive] = {}
+        self._turns: dict[str, threading.Lock] = {}
+        self._archives: OrderedDict[str, Archive] = OrderedDict()
 
     def place(self, shard: str) -> Path | RemoteFile:
         """Return where a shard is; "" names the archive itself."""
@@ -76,30 +82,53 @@ class Held:
         kept = self._descriptions.of(shard, member) if self._descriptions else None
         return self.archive(shard).read(member, most) if kept is None else kept
 
+    def location(self, shard: str) -> Path | Location:
+        """Return what a run reads a shard from: where it is, or a copy of it."""
+        return self.place(shard)
+
     def stamp(self, shard: str) -> tuple[int, int | str] | None:
         """Return size and time of an archive; None if it is not there."""
         place = self.place(shard)
         return (LocalFile(place) if isinstance(place, Path) else place).stamp()
 
     def listing(self, shard: str) -> Listing:
-        """Return what an archive holds; read once while the archive is unchanged."""
+        """Return what an archive holds; read once while the archive is unchanged.
+
+        Several archives may be listed at once.
+        """
         stamp = self.stamp(shard)
         with self._lock:
-            kept = self._listings.get(shard)
-            if kept is not None and kept.stamp == stamp:
-                self._listings.move_to_end(shard)
-                return kept
+            turn = self._turns.setdefault(shard, threading.Lock())
+        with turn:
+            with self._lock:
+                kept = self._listings.get(shard)
+                if kept is not None and kept.stamp == stamp:
+                    self._listings.move_to_end(shard)
+                    return kept
+                self._archives.pop(shard, None)
             if stamp is None:
                 raise FileNotFoundError(
                     errno.ENOENT, os.strerror(errno.ENOENT), str(self.place(shard))
                 )
-            self._archives.pop(shard, None)
             listing = self._read(shard, stamp)
-            self._listings[shard] = listing
-            while len(self._listings) > _KEPT:
-                oldest, _ = self._listings.popitem(last=False)
-                self._archives.pop(oldest, None)
+            with self._lock:
+                self._listings[shard] = listing
+                self._drop_oldest()
             return listing
+
+    def listing_or_why(self, shard: str) -> Listing | Unlisted:
+        """Return what an archive holds, or the error that says why it can't be told."""
+        try:
+            return self.listing(shard)
+        except (OSError, PixseekError) as error:
+            return error
+
+    def _drop_oldest(self) -> None:
+        held = sum(len(each.members) for each in self._listings.values())
+        while len(self._listings) > _KEPT and held > _KEPT_MEMBERS:
+            oldest, listing = self._listings.popitem(last=False)
+            held -= len(listing.members)
+            self._archives.pop(oldest, None)
 
     def known(self, shard: str) -> Listing | None:
         """Return what an archive holds if that is known already, and it is unchanged."""
@@ -110,7 +139,7 @@ class Held:
     def _read(self, shard: str, stamp: tuple[int, int | str]) -> Listing:
         listing = Listing(stamp)
         offered = EXTENSIONS | endings()
-        archive = archive_at(self.place(shard), self._within)
+        archive = archive_at(self.location(shard), self._within)
         seen: set[str] = set()
         members = archive.members
         if self._descriptions is not None and isinstance(archive, PackedTar):
@@ -156,5 +185,7 @@ class Held:
         """Return an archive, which may hold its stream open between reads."""
         with self._lock:
             if shard not in self._archives:
-                self._archives[shard] = archive_at(self.place(shard), self._within)
+                self._archives[shard] = archive_at(self.location(shard), self._within)
+                if len(self._archives) > _KEPT:  # a packed one may hold 64 MB
+                    self._archives.popitem(last=False)
             return self._archives[shard]

@@ -13,14 +13,14 @@ import json
 import os
 import shlex
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pixseek.errors import ImageError, PixseekError, SourceError, SourceVanishedError
 from pixseek.images import MAX_BYTES
 from pixseek.sources import is_pattern, patterns, shards
-from pixseek.sources.archive_listings import Held, Listing
+from pixseek.sources.archive_listings import Held, Listing, Unlisted
 from pixseek.sources.archived_videos import Pairs, endings, file_of, is_video
 from pixseek.sources.choosing import (
     SIDECARS,
@@ -243,17 +243,14 @@ class ArchiveSource:
         special: Counter[tuple[str, str]] = Counter()
         names, beside = self._of_all_parts() if self._is_export else ({}, {})
         met: set[str] = set()
-        for shard in self._shards():
+        wanted = [each for each in self._shards() if self._prefix(each) not in self._left_out]
+        for shard, listing in self._listed(wanted):
             prefix = self._prefix(shard)
-            if prefix in self._left_out:
+            if isinstance(listing, OSError):
+                yield self._unread(prefix, listing, shard)
                 continue
-            try:
-                listing = self._held.listing(shard)
-            except OSError as error:
-                yield self._unread(prefix, error, shard)
-                continue
-            except PixseekError as error:  # this Python can't unpack it
-                yield Failure(prefix, "scan", "no-decoder", error.problem, error.advice)
+            if isinstance(listing, PixseekError):  # this Python can't unpack it
+                yield Failure(prefix, "scan", "no-decoder", listing.problem, listing.advice)
                 continue
             if listing.damage:
                 yield Failure(
@@ -293,15 +290,17 @@ class ArchiveSource:
         for (what, why), count in special.items():
             yield Skipped("archive", what, why, count, 0, f"{self.name}/")
 
+    def _listed(self, shards: Sequence[str]) -> Iterator[tuple[str, Listing | Unlisted]]:
+        """Yield archives, in their order, with what each holds, or why that can't be told."""
+        return ((shard, self._held.listing_or_why(shard)) for shard in shards)
+
     def _of_all_parts(self) -> tuple[_Names, _Beside]:
         """Return the names of all files by folder, and the sidecars with their parts by path."""
         names: _Names = {}
         beside: _Beside = {}
         self._held.keep_descriptions()
-        for shard in self._shards():
-            try:
-                listing = self._held.listing(shard)
-            except (OSError, PixseekError):  # the scan says so when it comes to it
+        for shard, listing in self._listed(self._shards()):
+            if not isinstance(listing, Listing):  # the scan says why when it comes to it
                 continue
             for folder, some in listing.names.items():
                 names.setdefault(folder, []).extend(some)

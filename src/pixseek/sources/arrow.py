@@ -5,15 +5,16 @@ The bytes of pictures are left out of rows: a table may hold more of them than m
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
+from bisect import bisect
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from pixseek import files
 from pixseek.errors import MissingExtraError
+from pixseek.sources.locations import Location
 from pixseek.sources.tabular import BadRow, Blob, OneFile, Row, flat, unreadable
 
 #: Rows of Arrow that are turned into Python's values at once.
@@ -21,6 +22,8 @@ _BATCH = 1_000
 #: Pictures of Arrow that are read at once, and batches of those that are kept: readers in threads
 #: ask in nearly the order of the rows.
 _PICTURES, _KEPT = 16, 8
+#: Bytes of a column that are asked of a server at once.
+_PART = 1 << 20
 
 
 class ArrowTable(OneFile):
@@ -28,9 +31,9 @@ class ArrowTable(OneFile):
 
     is_text = False
 
-    def __init__(self, path: Path) -> None:
-        """Describe the table at a path; nothing is read yet."""
-        self.path = path
+    def __init__(self, file: Location) -> None:
+        """Describe the table in a file; nothing is read yet."""
+        self.file = file
         try:
             import pyarrow  # noqa: F401
         except ImportError as error:
@@ -39,6 +42,8 @@ class ArrowTable(OneFile):
         self._images: list[str] | None = None
         self._kept: OrderedDict[int, list[Any]] = OrderedDict()
         self._coming: Iterator[tuple[int, list[Any]]] | None = None
+        self._footer: tuple[object, Any] | None = None  # of a server: 64 kB that say what is where
+        self._groups: list[int] = []  # the rows at which row groups of Parquet end
         self._at = 0  # the row that `_coming` gives next
 
     def rows(self) -> Iterator[Row | BadRow]:
@@ -52,7 +57,7 @@ class ArrowTable(OneFile):
             for first, batch in self._kept.items():
                 if first <= number < first + len(batch):
                     return _picture_in(batch[number - first])
-            if self._coming is None or number < self._at:
+            if self._coming is None or number < self._at or self._is_far(number):
                 self._coming, self._at = self._batches(_PICTURES, pictures=True, begin=number), 0
             for first, batch in self._coming:
                 self._at = first + len(batch)
@@ -63,6 +68,12 @@ class ArrowTable(OneFile):
                     return _picture_in(batch[number - first])
             self._coming = None
         return None
+
+    def _is_far(self, number: int) -> bool:
+        """Return whether a row is far ahead, in a later row group, which can be begun with."""
+        if number - self._at <= _PICTURES * _KEPT:
+            return False
+        return bisect(self._groups, number) > bisect(self._groups, self._at)
 
     def _batches(
         self, size: int, *, pictures: bool, begin: int = 0
@@ -77,23 +88,27 @@ class ArrowTable(OneFile):
         import pyarrow as pa
 
         try:
-            with (
-                files.opened(self.path) as descriptor,
-                open(descriptor, "rb", closefd=False) as content,
-            ):
-                if self.path.suffix.lower() == ".parquet":
+            with self.file.open() as content:
+                if self.file.name.lower().endswith(".parquet"):
                     yield from self._of_parquet(content, size, pictures, begin)
                 else:
                     yield from self._of_ipc(content, size, pictures)
         except (OSError, pa.ArrowException, ValueError, OverflowError) as error:
-            raise unreadable(self.path, error) from error
+            raise unreadable(self.file, error) from error
 
     def _of_parquet(
         self, content: Any, size: int, pictures: bool, begin: int
     ) -> Iterator[tuple[int, list[Any]]]:
         import pyarrow.parquet as pq
 
-        file = pq.ParquetFile(content)
+        if self.file.is_remote:
+            stamp = self.file.stamp()
+            footer = self._footer[1] if self._footer and self._footer[0] == stamp else None
+            # Without a limit a row group's pictures are one request, and some files have one group.
+            file = pq.ParquetFile(content, metadata=footer, buffer_size=_PART)
+            self._footer = stamp, file.metadata
+        else:
+            file = pq.ParquetFile(content)
         held, labels = _pictures_of(file.schema_arrow), _labels_of(file.schema_arrow)
         leaves = [file.schema.column(n).path for n in range(len(file.schema))]
         wanted = [
@@ -101,6 +116,8 @@ class ArrowTable(OneFile):
             for leaf in leaves
             if (leaf.partition(".")[0] in held if pictures else not _is_bytes(leaf, held))
         ]
+        counts = (file.metadata.row_group(each).num_rows for each in range(file.num_row_groups))
+        self._groups = list(itertools.accumulate(counts))
         first = 0
         for group in range(file.num_row_groups):
             count = file.metadata.row_group(group).num_rows

@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 from pixseek import files
 from pixseek.errors import ImageError, SourceError, SourceVanishedError
 from pixseek.images import EXTENSIONS, MAX_BYTES
+from pixseek.redaction import redacted
 from pixseek.sources import patterns
 from pixseek.sources.ahead import Ahead
 from pixseek.sources.choosing import Beside, Choice, harmless, path_of
@@ -93,6 +94,7 @@ class BucketSource:
         scopes: Iterable[str] = ("",),
         exclude: Collection[str] = (),
         include: Collection[str] = (),
+        network: Network | None = None,
     ) -> None:
         """Describe what to read; nothing is connected yet.
 
@@ -102,13 +104,14 @@ class BucketSource:
             scopes: paths below it of what to scan; "" for everything.
             exclude: patterns of what to skip, in the syntax of .gitignore.
             include: patterns of what to index although it would be skipped by itself.
+            network: what may be connected to; None to let `permit` say it.
 
         Raises:
             ConfigError: a pattern can't be understood.
             SourceError: the address has a secret in it.
         """
         self.name, self._address = name, address
-        self._network = Network()
+        self._network = network or Network()
         self._files = RemoteFiles(address, self._network)
         self._scopes = ("",) if "" in scopes else tuple(dict.fromkeys(scopes))
         self.prefixes: tuple[str, ...] = tuple(
@@ -117,16 +120,16 @@ class BucketSource:
         )
         self._exclude = patterns.compiled(exclude) if exclude else None
         self._include = Included(include) if include else None
-        self._ahead = Ahead(self._read)
+        self._ahead = Ahead(self.fetch)
 
     # ---------------------------------------------------------------- what is there
 
-    def check(self) -> str | None:
+    def check(self) -> Recognised | None:
         """Look whether the folder is there, before it becomes part of a library.
 
         Returns:
-            The pattern of its shards if it begins with those and what lies next to them, and has
-            nothing else; None for a folder of images.
+            What it holds instead of images, as far as its first page tells: shards with nothing
+            but what lies next to them, or a data set in Parquet; None for a folder of images.
 
         Raises:
             SourceVanishedError: it is not there, or may not be read.
@@ -135,17 +138,49 @@ class BucketSource:
         try:
             with contextlib.suppress(IsADirectoryError):
                 self._files.info()
-            # Where lists can't be asked for by pages, this would be all of it.
-            first = next(self._files.pages(), []) if self._files.has_pages else []
+            names = self._first_names()
         except OSError as error:
             raise self._gone(error) from error
-        names = [] if isinstance(first, Unlisted) else [each.path.lower() for each in first]
-        is_alone = all(
-            each.endswith((".tar", *BESIDE_SHARDS)) and "/" not in each for each in names
+        lower = [each.lower() for each in names]
+        is_alone = self._files.has_pages and all(
+            each.endswith((".tar", *BESIDE_SHARDS)) and "/" not in each for each in lower
         )
-        if is_alone and any(each.endswith(".tar") for each in names):
-            return f"{self._address}/*.tar"
+        if is_alone and any(each.endswith(".tar") for each in lower):
+            return Recognised("archive", f"{self._address}/*.tar", _name_of(self._address))
+        if not any(map(_is_image, names)):
+            from pixseek.sources.parquet_shards import in_parquet, parquet_of
+
+            inside = (each[5:] for each in names if each.startswith("data/"))
+            if parquet_of(names) or parquet_of(inside):
+                return in_parquet(self._address)
         return None
+
+    def _first_names(self) -> list[str]:
+        """Return the paths of the first files; where lists have no pages, only some."""
+        if self._files.has_pages:
+            first = next(self._files.pages(), [])
+            return [] if isinstance(first, Unlisted) else [each.path for each in first]
+        # All would be much: those in the two folders where a data set has its files.
+        return [path for folder in ("", "data") for path in self._paths_in(folder)]
+
+    def _paths_in(self, folder: str) -> list[str]:
+        return [each.path for each in self.files_in(folder).values()]
+
+    def info(self, path: str) -> Entry:
+        """Return what its server says of a file; see `RemoteFiles.info`."""
+        return self._files.info(path)
+
+    def files_in(self, folder: str) -> dict[str, Entry]:
+        """Return the files that lie in a folder itself, by their names; none if it is not there.
+
+        Raises:
+            OSError: it can't be listed.
+        """
+        try:
+            found = self._files.files_in(folder)
+        except FileNotFoundError:
+            return {}
+        return {posixpath.basename(each.path): each for each in found}
 
     def covers(self, uri: str) -> bool:
         """Return whether a scan settles if there is such a file."""
@@ -166,16 +201,16 @@ class BucketSource:
         place = urlsplit(self._address)
         above = f"/{place.netloc}{place.path}".rstrip("/")
         choice = Choice(above, "", self._exclude, self._include, tally)
-        for scope in self._scopes:
+        for scope, only in self._parts():
             try:
-                groups = self._files_of(scope) if _is_image(scope) else self._files.pages(scope)
+                groups = self._files_of(scope) if only else self._files.pages(scope)
                 for folder, found in by_folder(groups):
                     if isinstance(found, Unlisted):
                         looked_at += 1
                         yield self._failure(f"{folder}/", found.error, "scan")
                         continue
                     looked_at += len(found)
-                    yield from self._offered(folder, found, choice, only=scope)
+                    yield from self._offered(found, choice, only)
                     yield looked_at
             except OSError as error:
                 raise self._gone(error) from error
@@ -184,16 +219,30 @@ class BucketSource:
         choice.finish()
         yield from tally.found()
 
-    def _files_of(self, path: str) -> Iterator[list[Entry] | Unlisted]:
-        """Yield one file with those next to it that may describe it."""
+    def _parts(self) -> Iterator[tuple[str, frozenset[str]]]:
+        """Yield folders to look at, each with the paths of the images that are meant; () for all.
+
+        Images that were named one by one are looked for together: one list for each folder.
+        """
+        named: dict[str, set[str]] = {}
+        for scope in self._scopes:
+            if _is_image(scope):
+                named.setdefault(posixpath.dirname(scope), set()).add(scope)
+            else:
+                yield scope, frozenset()
+        for folder, paths in named.items():
+            yield folder, frozenset(paths)
+
+    def _files_of(self, folder: str) -> Iterator[list[Entry] | Unlisted]:
+        """Yield the files that lie in a folder itself."""
         try:
-            yield self._files.files_in(posixpath.dirname(path))
+            yield self._files.files_in(folder)
         except FileNotFoundError:
             if self._files.has_folders:
                 raise
 
     def _offered(
-        self, folder: str, found: list[Entry], choice: Choice, only: str
+        self, found: list[Entry], choice: Choice, only: frozenset[str]
     ) -> Iterator[Candidate | Failure]:
         entries: dict[str, Entry] = {}
         for entry in found:
@@ -208,7 +257,7 @@ class BucketSource:
         beside = Beside(entries, is_sample=False)
         chosen: dict[str, tuple[str, ...]] = {}
         for name, entry in entries.items():
-            if _is_image(only) and entry.path != only:
+            if only and entry.path not in only:
                 continue
             if choice.takes(entry.path):
                 chosen[name] = beside.of(name)
@@ -270,7 +319,8 @@ class BucketSource:
         """Return the content of a file and its sidecars; see `Source.read`."""
         return self._ahead.take(candidate)
 
-    def _read(self, candidate: Candidate) -> Item:
+    def fetch(self, candidate: Candidate) -> Item:
+        """Return what `read` does, without having read it ahead."""
         path = candidate.uri[len(self.name) + 1 :]
         if candidate.stamp.size > MAX_BYTES:
             raise ImageError(
@@ -330,23 +380,32 @@ class BucketSource:
         return unread(f"{self.name}/{harmless(path)}", error, self._address, stage=stage, of=of)
 
     def _gone(self, error: OSError) -> SourceError:
-        kept = "Nothing of it was removed from the library."
-        shown = self._files.shown()
-        if isinstance(error, FileNotFoundError):
-            return SourceVanishedError(
-                "There is nothing at this address", shown,
-                f"{kept} Check the address; to forget it: "
-                f"pixseek remove --root {shlex.quote(self.name)}",
-            )  # fmt: skip
-        if isinstance(error, PermissionError):
-            return SourceVanishedError(
-                f"It may not be read ({error.strerror})", shown,
-                f"{kept} {self._files.service.signing_in}",
-            )  # fmt: skip
+        return gone(self.name, self._address, error)
+
+
+def gone(root: str, address: str, error: OSError) -> SourceVanishedError:
+    """Return the error of a root whose address can't be read now.
+
+    Args:
+        root: its name.
+        address: of a folder or a file.
+        error: of the request.
+    """
+    kept, shown = "Nothing of it was removed from the library.", redacted(address)
+    if isinstance(error, FileNotFoundError):
         return SourceVanishedError(
-            f"It can't be read ({error.strerror or error})", shown,
-            f"{kept} Check the network and the address, then run again: pixseek index",
+            "There is nothing at this address", shown,
+            f"{kept} Check the address; to forget it: pixseek remove --root {shlex.quote(root)}",
         )  # fmt: skip
+    if isinstance(error, PermissionError):
+        return SourceVanishedError(
+            f"It may not be read ({error.strerror})", shown,
+            f"{kept} {SERVICES[scheme_of(address)].signing_in}",
+        )  # fmt: skip
+    return SourceVanishedError(
+        f"It can't be read ({error.strerror or error})", shown,
+        f"{kept} Check the network and the address, then run again: pixseek index",
+    )  # fmt: skip
 
 
 def unread(uri: str, error: OSError, address: str, *, stage: str = "read", of: str = "") -> Failure:

@@ -14,6 +14,7 @@ from pathlib import Path
 from pixseek.errors import SourceError, unknown
 from pixseek.images import EXTENSIONS
 from pixseek.sources.cells import rows_of_cells
+from pixseek.sources.locations import LocalFile
 
 #: Names of columns, without case, spaces, - and _; the first that a table has is taken.
 IMAGE_NAMES = (
@@ -47,7 +48,7 @@ def read_captions(
     Raises:
         SourceError: it can't be read, has no such columns, or has no captions.
     """
-    rows = list(rows_of_cells(table, "table of captions", _MOST_BYTES))
+    rows = list(rows_of_cells(LocalFile(table), "table of captions", _MOST_BYTES))
     image, caption, has_head = _columns(table, rows, image_column, caption_column)
     base = table.parent if images is None else images
     found: dict[Path, list[str]] = {}

@@ -9,10 +9,10 @@ import io
 import os
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import Any
 
-from pixseek import files
 from pixseek.errors import SourceError
+from pixseek.sources.locations import Location
 
 #: A caption may be long, a table of millions of characters in one field is broken.
 _MOST_CHARACTERS = 1_000_000
@@ -21,7 +21,7 @@ _TABS = (".tsv", ".tab")
 
 
 def rows_of_cells(
-    table: Path,
+    table: Location,
     what: str = "table",
     most: int | None = None,
     told: Callable[[str], None] = lambda _: None,
@@ -42,15 +42,15 @@ def rows_of_cells(
         SourceError: it can't be read, or is not such a table.
     """
     try:
-        with files.opened(table) as descriptor, open(descriptor, "rb", closefd=False) as content:
-            if most is not None and os.fstat(descriptor).st_size > most:
+        with table.open() as content:
+            if most is not None and table.size > most:
                 raise OSError(errno.EFBIG, f"It has more than {most:,} bytes", str(table))
             start = content.read(2)
             wide = start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
             # Not seek: standard input and pipes have no way back.
             whole = io.BufferedReader(_Again(start, content))
             text = io.TextIOWrapper(whole, "utf-16" if wide else "utf-8-sig", newline="")
-            yield from _rows(text, table.suffix.lower() in _TABS, told)
+            yield from _rows(text, os.path.splitext(table.name)[1].lower() in _TABS, told)
     except OSError as error:
         raise SourceError(
             f"The {what} can't be read", table, f"{error.strerror or error}."
@@ -122,7 +122,7 @@ class _Lines:
 class _Again(io.RawIOBase):
     """A stream of which the beginning was read already."""
 
-    def __init__(self, start: bytes, rest: io.BufferedReader) -> None:
+    def __init__(self, start: bytes, rest: Any) -> None:
         self._start, self._rest = start, rest
 
     def readable(self) -> bool:

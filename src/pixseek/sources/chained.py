@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 
 from pixseek.errors import SourceError
-from pixseek.sources.tables import open_table
-from pixseek.sources.tabular import BadRow, Row, Table
+from pixseek.sources.locations import Location
+from pixseek.sources.tables import table_in
+from pixseek.sources.tabular import BadRow, Row, Table, unreadable
 
 
 class Chain:
@@ -17,45 +18,70 @@ class Chain:
     is_text = False
     has_decimal_commas = False
 
-    def __init__(self, path: Path, found: Sequence[Path]) -> None:
-        """Chain the tables in files of one folder."""
-        self.path, self.files = path, found
-        self._tables: list[Table] = [open_table(str(each)) for each in found]
-        self._first = [0] * len(found)
-        self._splits = [_split_of(each.relative_to(path)) for each in found]
+    def __init__(self, where: str, listed: Callable[[], Mapping[str, Location]]) -> None:
+        """Chain the tables in files of one folder; nothing is listed yet.
+
+        Args:
+            where: path or address of the folder.
+            listed: returns the files in their order, by their paths in the folder; raises OSError.
+        """
+        self.where = self.folder = where
+        self._listed = listed
+        self._chained: dict[str, Table] | None = None
+        self._first: list[int] = []
+
+    @property
+    def files(self) -> Sequence[Location]:
+        """The files as they are now; see `Table.files`."""
+        return tuple(self._listed().values())
+
+    @property
+    def _tables(self) -> dict[str, Table]:
+        """The tables by the paths of their files: those of now for as long as this is used."""
+        if self._chained is None:
+            self._chained = {name: table_in(file) for name, file in self._listed().items()}
+            self._first = [0] * len(self._chained)
+        return self._chained
 
     def rows(self) -> Iterator[Row | BadRow]:
         """Yield the rows of all; see `Table.rows`."""
+        try:
+            tables = self._tables
+        except OSError as error:
+            raise unreadable(self.where, error) from error
         number = 0
-        for at, table in enumerate(self._tables):
+        for at, (name, table) in enumerate(tables.items()):
             self._first[at] = number
-            split = {"split": self._splits[at]} if self._splits[at] else {}
-            for row in as_far(table, self.path):
+            splits = {"split": split} if (split := _split_of(PurePosixPath(name))) else {}
+            for row in as_far(table, name):
                 said = downloaded(row)
-                yield said if isinstance(said, BadRow) else {**split, **said}
+                yield said if isinstance(said, BadRow) else {**splits, **said}
                 number += 1
 
     def picture(self, number: int) -> bytes | str | None:
         """Return the picture in a row; see `Table.picture`."""
-        table, local = self._at(number)
-        return table.picture(local)
+        name, local = self._at(number)
+        return self._tables[name].picture(local)
 
     def key_of(self, number: int) -> str:
         """Return the file and the number of the row in it."""
-        table, local = self._at(number)
-        return f"{table.path.relative_to(self.path).as_posix()}/{local}"
+        name, local = self._at(number)
+        return f"{name}/{local}"
 
-    def number_of(self, key: str) -> int | None:
-        """Return None: it is known only once all was read."""
+    def picture_of(self, key: str) -> bytes | str | None:
+        """Return the picture of the row that a text of `key_of` names."""
+        for name, table in self._tables.items():
+            if key.startswith(f"{name}/"):
+                return table.picture_of(key[len(name) + 1 :])
         return None
 
-    def _at(self, number: int) -> tuple[Table, int]:
+    def _at(self, number: int) -> tuple[str, int]:
         at = max(n for n, first in enumerate(self._first) if first <= number)
         # An empty table begins where the next one does.
-        return self._tables[at], number - self._first[at]
+        return list(self._tables)[at], number - self._first[at]
 
 
-def _split_of(shard: Path) -> str:
+def _split_of(shard: PurePosixPath) -> str:
     """Return "train" of train-00000-of-00004.parquet, and of train/data-00000-of-00004.arrow."""
     name, of, _ = re.split(r"(-\d{5}-of-\d{5}|$)", shard.name, maxsplit=1)
     return "" if not of else shard.parent.name if name == "data" else name
@@ -72,9 +98,14 @@ def downloaded(row: Row | BadRow) -> Row | BadRow:
     return BadRow(f"img2dataset has no image of it: {why} ({row.get('url')})")
 
 
-def as_far(table: Table, folder: Path) -> Iterator[Row | BadRow]:
-    """Yield the rows of one of several tables as far as it can be read, then why it can't."""
+def as_far(table: Table, name: str) -> Iterator[Row | BadRow]:
+    """Yield the rows of one of several tables as far as it can be read, then why it can't.
+
+    Args:
+        table: in a file.
+        name: of that file, as the failure says it.
+    """
     try:
         yield from table.rows()
     except SourceError as error:
-        yield BadRow(error.advice.partition(". ")[0], table.path.relative_to(folder).as_posix())
+        yield BadRow(error.advice.partition(". ")[0], name)

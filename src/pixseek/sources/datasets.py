@@ -19,8 +19,11 @@ from pixseek.sources.captions import NUMBERED
 from pixseek.sources.cells import rows_of_cells
 from pixseek.sources.chained import Chain, as_far, downloaded
 from pixseek.sources.columns import Roles, read
+from pixseek.sources.locations import LocalFile, Location
+from pixseek.sources.parquet_shards import RemoteShards, in_parquet, parquet_of
+from pixseek.sources.remote_files import Network, is_remote
 from pixseek.sources.rows import RowSource
-from pixseek.sources.tables import open_table
+from pixseek.sources.tables import table_in
 from pixseek.sources.tabular import BadRow, Row, Table, Value, flat
 from pixseek.types import Recognised, Root
 from pixseek.types.dataclass import dataclass
@@ -54,11 +57,13 @@ class _Folder:
     has_decimal_commas = False
 
     def __init__(self, path: Path, found: Sequence[Path], layout: Layout, images: Path) -> None:
-        self.path, self.files, self._layout, self._images = path, found, layout, images
+        self.where = self.folder = str(path)
+        self.files = tuple(map(LocalFile, found))
+        self._path, self._found, self._layout, self._images = path, found, layout, images
 
     def rows(self) -> Iterator[Row | BadRow]:
         assert self._layout.rows is not None
-        return self._layout.rows(self.path, self.files, self._images)
+        return self._layout.rows(self._path, self._found, self._images)
 
     def picture(self, number: int) -> bytes | str | None:
         return None
@@ -66,7 +71,7 @@ class _Folder:
     def key_of(self, number: int) -> str:
         return str(number)
 
-    def number_of(self, key: str) -> int | None:
+    def picture_of(self, key: str) -> bytes | str | None:
         return None
 
 
@@ -175,7 +180,7 @@ def _captions(folder: Path, found: Sequence[Path], images: Path) -> Iterator[Row
     """Yield image and caption of tables that name images without their folder."""
     names = _image_names(images, whole=True)
     for path in found:
-        for number, cells in enumerate(rows_of_cells(path)):
+        for number, cells in enumerate(rows_of_cells(LocalFile(path))):
             name = NUMBERED.sub("", cells[0].strip())
             if number == 0 and Path(name).suffix.lower() not in EXTENSIONS:
                 continue
@@ -257,7 +262,7 @@ def _image_folder_files(folder: Path, names: Sequence[str]) -> Sequence[str]:
 def _image_folder(folder: Path, found: Sequence[Path], images: Path) -> Iterator[Row | BadRow]:
     for path in found:
         below = path.parent.relative_to(folder)
-        for row in as_far(open_table(str(path)), folder):
+        for row in _rows_in(path, folder):
             if isinstance(row, BadRow):
                 yield row
                 continue
@@ -272,9 +277,6 @@ def _image_folder(folder: Path, found: Sequence[Path], images: Path) -> Iterator
                 yield {**rest, **split, **({"view": about} if about else {}), "image": place}
 
 
-_OF = re.compile(r"[\w.-]*-\d{5}-of-\d{5}(-[0-9a-f]+)?\.(parquet|arrow)")
-
-
 def _parquet_files(folder: Path, names: Sequence[str]) -> Sequence[str]:
     """Return the shards of a data set in Parquet that holds pictures or names them."""
     if "dataset_dict.json" in names:  # of save_to_disk: a folder for each split
@@ -286,7 +288,7 @@ def _parquet_files(folder: Path, names: Sequence[str]) -> Sequence[str]:
 
 
 def _shards(folder: Path, below: str) -> list[str]:
-    return [below + name for name in sorted(_names(folder / below)) if _OF.fullmatch(name)]
+    return parquet_of(_names(folder / below), below)
 
 
 # ------------------------------------------------------------------ what img2dataset writes
@@ -306,7 +308,7 @@ def _img2dataset(folder: Path, found: Sequence[Path], images: Path) -> Iterator[
         below = path.name[:-8]
         present = {name.partition(".")[0]: name for name in _names(path.parent / below)
                    if Path(name).suffix.lower() in EXTENSIONS}  # fmt: skip
-        for row in map(downloaded, as_far(open_table(str(path)), folder)):
+        for row in map(downloaded, _rows_in(path, folder)):
             if isinstance(row, BadRow):
                 yield row
                 continue
@@ -326,7 +328,7 @@ def _clip_retrieval_files(folder: Path, names: Sequence[str]) -> Sequence[str]:
 
 def _clip_retrieval(folder: Path, found: Sequence[Path], images: Path) -> Iterator[Row | BadRow]:
     for path in found:
-        for row in as_far(open_table(str(path)), folder):
+        for row in _rows_in(path, folder):
             yield row if isinstance(row, BadRow) else {
                 **{name: value for name, value in row.items() if name != "image_path"},
                 "image": row.get("image_path"),
@@ -377,11 +379,18 @@ def as_layout(given: str, layout: str) -> Recognised:
     """Return a folder as a data set in a layout that the user named.
 
     Raises:
-        SourceError: there is no such layout.
+        SourceError: there is no such layout, or it is not read from a server.
     """
     if layout not in LAYOUTS:
         known = ("folder", "archive", "table", "dataset", *LAYOUTS)
         raise SourceError("Unknown kind of source", layout, unknown("kind", layout, known))
+    if is_remote(given):
+        if layout != "parquet":
+            raise SourceError(
+                f"{LAYOUTS[layout].what} is read from this machine only", given,
+                "Copy the folder; or index its images alone: --as folder",
+            )  # fmt: skip
+        return in_parquet(given)
     folder = Path(os.path.abspath(os.path.expanduser(given)))
     return Recognised("dataset", str(folder), folder.name or layout, {"as": layout})
 
@@ -396,23 +405,33 @@ def opened(root: Root) -> RowSource:
     if name not in LAYOUTS:
         raise SourceError("Unknown layout of a data set", name, unknown("layout", name, LAYOUTS))
     layout = LAYOUTS[name]
-    found = [root.path / each for each in layout.files(root.path, sorted(_names(root.path)))]
+    if is_remote(root.where):
+        network = Network()
+        chain = Chain(root.where, RemoteShards(root.where, network))
+        return RowSource(root, chain, what=layout.what, network=network)
+    found = layout.files(root.path, sorted(_names(root.path)))
     if not found and root.path.is_dir():
         raise SourceError(
             f"The folder lacks the files of its kind ({layout.what})", root.path,
             "Nothing was removed. Bring them back; or index it as any folder: --as folder",
         )  # fmt: skip
     images = Path(root.options.get("images") or root.path)
+    files_of: dict[str, Location] = {each: LocalFile(root.path / each) for each in found}
     table: Table = (
-        Chain(root.path, found)
+        Chain(root.where, lambda: files_of)
         if layout.rows is None
-        else _Folder(root.path, found, layout, images)
+        else _Folder(root.path, [root.path / each for each in found], layout, images)
     )
     roles = None if root.options.get("columns") else layout.roles
     return RowSource(root, table, roles, layout.what)
 
 
 # ------------------------------------------------------------------ files
+
+
+def _rows_in(path: Path, folder: Path) -> Iterator[Row | BadRow]:
+    """Yield the rows of one table of a data set as far as it can be read; see `as_far`."""
+    return as_far(table_in(LocalFile(path)), path.relative_to(folder).as_posix())
 
 
 def _names(folder: Path) -> list[str]:
@@ -444,7 +463,7 @@ def _starts(path: Path, text: str, containing: str = "") -> bool:
 def _dicts(path: Path) -> Iterator[dict[str, str]]:
     """Yield the rows of Unsplash's files, which have tabs whatever their ending is."""
     names: list[str] | None = None
-    for cells in rows_of_cells(path):
+    for cells in rows_of_cells(LocalFile(path)):
         if names is None:
             names = [cell.strip() for cell in cells]
         else:

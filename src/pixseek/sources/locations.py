@@ -29,6 +29,11 @@ class Location(Protocol):
         ...
 
     @property
+    def folder(self) -> str:
+        """The path or address of its folder."""
+        ...
+
+    @property
     def size(self) -> int:
         """In bytes.
 
@@ -95,6 +100,14 @@ class LocalFile:
         return str(self.path)
 
     @property
+    def folder(self) -> str:
+        """The path of its folder."""
+        return str(self.path.parent)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
     def size(self) -> int:
         """In bytes."""
         return os.stat(self.path).st_size
@@ -126,19 +139,18 @@ class LocalFile:
         return os.listdir(self.path.parent)
 
 
-def location_of(where: str, network: Network, within: str | None = None) -> Location:
+def location_of(where: str, network: Network) -> Location:
     """Return the file at a path or an address.
 
     Args:
         where: an absolute path, or an address of a scheme in `remote_files.SERVICES`.
         network: what may be connected to.
-        within: see `LocalFile`.
 
     Raises:
         SourceError: the address has a secret in it.
     """
     if "://" not in where:
-        return LocalFile(Path(where), within)
+        return LocalFile(Path(where))
     from pixseek.sources.remote_files import RemoteFiles, folder_and_name
     from pixseek.sources.remote_reading import RemoteFile
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pixseek.errors import SourceError
 from pixseek.sources.columns import Roles
+from pixseek.sources.locations import LocalFile
 from pixseek.sources.row_index import is_url, without_password
 from pixseek.sources.rows import RowSource
 from pixseek.sources.tabular import OneFile, Row
@@ -18,8 +19,8 @@ class _Named(OneFile):
     """The URLs of a root, as a table without a file."""
 
     is_text = True
-    path = Path(os.devnull)
-    files: Sequence[Path] = ()
+    file = LocalFile(Path(os.devnull))
+    files = ()
 
     def __init__(self, urls: Iterable[str]) -> None:
         self._urls = tuple(urls)

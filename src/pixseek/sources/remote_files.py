@@ -223,7 +223,9 @@ class RemoteFiles:
             asked = {"Range": f"bytes={begin}-{end - 1}"}
             with fs.open(self.full(path), block_size=0, size=1, headers=asked) as file:
                 return _up_to(file, end - begin + 1)
-        return bytes(fs.cat_file(self.full(path), start=begin, end=end))
+        # That of Hugging Face reads 5 MB more, ahead.
+        how = {"cache_type": "none"} if self.service is _HF else {}
+        return bytes(fs.cat_file(self.full(path), start=begin, end=end, **how))
 
     def _content(self, fs: Any, path: str, most: int) -> bytes:
         if self.service is _WEB:
@@ -378,6 +380,12 @@ class RemoteFiles:
             options["max_concurrency"] = 1  # else each file is asked for its size first
             if self._is_anonymous:
                 options["anon"] = True
+        elif self.service is _GS:
+            # Not fsspec's choice, which asks for the kind of bucket by gRPC first, and waits a
+            # minute where nothing answers that (gcsfs 2026.10). Here all goes by the JSON API.
+            from gcsfs.core import GCSFileSystem
+
+            return GCSFileSystem(**options)
         elif self.service is _SSH:
             from pixseek.sources.remote_connections import over_ssh
 

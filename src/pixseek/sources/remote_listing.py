@@ -5,6 +5,8 @@ A bucket of a million files in a million folders is a thousand requests this way
 
 from __future__ import annotations
 
+import errno
+import posixpath
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Folders that are listed at once where each is a request of its own.
 _AT_ONCE = 8
+#: Folders in one another that are followed on the web.
+_DEEPEST = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +97,14 @@ def _of_find(place: RemoteFiles, below: str) -> Iterator[list[Entry] | Unlisted]
 def _walked(place: RemoteFiles, below: str) -> Iterator[list[Entry] | Unlisted]:
     """Yield folder after folder, each once; some are asked for ahead.
 
-    Symbolic links by SSH are not followed: they may lead in circles, or out of the place.
+    Symbolic links by SSH are not followed: they may lead in circles, or out of the place. Some
+    servers on the web answer any path with a page of links, so their folders would have no end.
     """
 
     def listed(folder: str) -> list[Mapping[str, Any]]:
         return list(place.call(lambda fs: fs.ls(place.folder(folder), detail=True)))
 
+    pages = _Pages(below)
     stack, asked = [below], dict[str, Future[list[Mapping[str, Any]]]]()
     known = {below}
     with ThreadPoolExecutor(_AT_ONCE, "pixseek-listing") as pool:
@@ -115,15 +121,49 @@ def _walked(place: RemoteFiles, below: str) -> Iterator[list[Entry] | Unlisted]:
                         raise
                     yield Unlisted(folder, error)
                     continue
-                found = entries(place, [each for each in here if each["type"] == "file"])
                 # A page may link to itself, to its parent, and to what lies next to it.
-                yield [each for each in found if _is_in(each.path, folder)]
+                found = entries(place, [each for each in here if each["type"] == "file"])
+                found = [each for each in found if _is_in(each.path, folder)]
                 inner = (place.relative(e["name"]) for e in here if e["type"] == "directory")
-                deeper = {each for each in inner if each and _is_in(each, folder)} - known
+                deeper = {each for each in inner if each and _is_in(each, folder)}
+                if place.scheme in ("http", "https") and deeper:
+                    paths = (*(each.path for each in found), *deeper)
+                    if why := pages.endless(folder, frozenset(map(posixpath.basename, paths))):
+                        yield Unlisted(folder, OSError(errno.ELOOP, why, folder))
+                        continue
+                yield found
+                stack += sorted(deeper - known, reverse=True)
                 known |= deeper
-                stack += sorted(deeper, reverse=True)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Pages:
+    """What pages on the web link to, by which those without an end are told."""
+
+    def __init__(self, top: str) -> None:
+        self._top = top
+        self._links: dict[str, int] = {}  # what stands on a page, as a number
+
+    def endless(self, folder: str, names: frozenset[str]) -> str:
+        """Return why the links of a page are not followed; "" if they are.
+
+        Args:
+            folder: of the page.
+            names: of the files and folders in it that the page links to.
+        """
+        self._links[folder] = hash(names)
+        depth, above = 0, folder
+        alike = 1
+        while above != self._top:
+            above, depth = posixpath.dirname(above), depth + 1
+            if depth < 3 and self._links.get(above) == self._links[folder]:
+                alike += 1
+        if alike == 3:
+            return "its page has the same links as the two above it, so they may have no end"
+        if depth > _DEEPEST:
+            return f"it lies more than {_DEEPEST} folders deep, so its links may have no end"
+        return ""
 
 
 def _is_in(path: str, folder: str) -> bool:

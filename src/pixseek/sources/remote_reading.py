@@ -11,7 +11,7 @@ from pixseek.redaction import redacted
 from pixseek.sources.remote_files import Entry, RemoteFiles
 
 #: Seconds for which what is known of a file is believed: each member of an archive asks.
-_FRESH_S = 30.0
+FRESH_S = 30.0
 #: Bytes that are read at first behind a jump, and at most at once: the next header of a tar, and
 #: whole tables.
 _LEAST, _MOST = 4 << 10, 4 << 20
@@ -22,17 +22,22 @@ class RemoteFile:
 
     is_remote = True
 
-    def __init__(self, folder: RemoteFiles, name: str) -> None:
-        """Name a file in a folder."""
+    def __init__(self, folder: RemoteFiles, name: str, known: Entry | None = None) -> None:
+        """Name a file in a folder; `known` is what a listing just said of it."""
         self._folder, self.name = folder, name
         self._lock = threading.Lock()
-        self._known: Entry | None = None
-        self._asked = -_FRESH_S
+        self._known = known if known is not None and known.size >= 0 else None
+        self._asked = time.monotonic()
 
     @property
     def where(self) -> str:
         """Its address."""
         return f"{self._folder.address}/{self.name}"
+
+    @property
+    def folder(self) -> str:
+        """The address of its folder."""
+        return self._folder.address
 
     def __str__(self) -> str:
         return redacted(self.where)
@@ -70,9 +75,9 @@ class RemoteFile:
             reader.fetch(begin, count)
         return cast("BinaryIO", reader)
 
-    def beside(self, name: str) -> RemoteFile:
-        """Return another file of its folder."""
-        return RemoteFile(self._folder, name)
+    def beside(self, name: str, known: Entry | None = None) -> RemoteFile:
+        """Return another file of its folder, with what a list just said of it."""
+        return RemoteFile(self._folder, name, known)
 
     def names(self) -> list[str]:
         """Return the names of the files in its folder."""
@@ -80,7 +85,7 @@ class RemoteFile:
 
     def _info(self) -> Entry:
         with self._lock:
-            if self._known is None or time.monotonic() - self._asked > _FRESH_S:
+            if self._known is None or time.monotonic() - self._asked > FRESH_S:
                 self._known = self._folder.info(self.name)
                 self._asked = time.monotonic()
             return self._known
@@ -120,6 +125,8 @@ class _Reader(io.RawIOBase):
         gap = self._at - (self._start + len(self._held))
         self._step = min(2 * self._step, _MOST) if 0 <= gap <= self._step else _LEAST
         self.fetch(self._at, max(count, self._step))
+
+    read1 = read
 
     def readinto(self, buffer: Any) -> int:
         found = self.read(len(buffer))

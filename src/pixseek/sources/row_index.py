@@ -5,16 +5,15 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
 import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from pixseek.sources.columns import Column, Roles, Target, date_of, described_by, targets_of
+from pixseek.sources.locations import Location
 from pixseek.sources.tabular import BadRow, Blob, Row, Table, Value
 from pixseek.types import Failure, Scalar
 
@@ -177,16 +176,14 @@ class RowIndex:
         return said
 
 
-def stamp_of(paths: Sequence[Path]) -> str:
-    """Return the sizes and times of files, as text."""
-    found = []
-    for path in paths:
-        try:
-            status = os.stat(path)
-        except OSError:
-            continue
-        found.append(f"{path.name} {status.st_size} {status.st_mtime_ns}")
-    return "\n".join(found)
+def stamp_of(files: Sequence[Location]) -> str:
+    """Return the sizes of files with their times or ETags, as text.
+
+    Raises:
+        OSError: their server can't be asked.
+    """
+    stamps = ((file.name, file.stamp()) for file in files)
+    return "\n".join(f"{name} {stamp[0]} {stamp[1]}" for name, stamp in stamps if stamp)
 
 
 def is_url(text: str) -> bool:

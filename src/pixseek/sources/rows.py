@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import itertools
 import os
-import posixpath
 import re
 import shlex
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from pixseek import files
 from pixseek.errors import ImageError, MissingExtraError, SourceError, SourceVanishedError
-from pixseek.images import MAX_BYTES
 from pixseek.sources import patterns
-from pixseek.sources.columns import Roles, Target, bare, roles_of
+from pixseek.sources.ahead import Ahead
+from pixseek.sources.columns import Roles, Target, roles_of
+from pixseek.sources.locations import LocalFile
+from pixseek.sources.remote_files import Network, check, is_remote
 from pixseek.sources.remote_images import RemoteImages
+from pixseek.sources.row_images import BucketImages, LocalImages, outside
 from pixseek.sources.row_index import RowIndex, clean, is_url, key_of_url, stamp_of
 from pixseek.sources.tables import (
     ENDINGS,
@@ -79,29 +78,39 @@ class RowSource:
     """The images that a table names; see `Source` and `Opening`."""
 
     def __init__(
-        self, root: Root, table: Table, roles: Roles | None = None, what: str = "table"
+        self,
+        root: Root,
+        table: Table,
+        roles: Roles | None = None,
+        what: str = "table",
+        network: Network | None = None,
     ) -> None:
         """Describe the source; nothing is read yet.
 
         Args:
-            root: with the options "columns" (names by role) and "images" (the folder that paths
-                are relative to).
+            root: with the options "columns" (names by role) and "images" (path or address of the
+                folder that paths are relative to).
             table: reads the rows.
             roles: of its columns; None to recognise them.
             what: the kind of table, in words.
+            network: what the table may connect to; None for one that does not.
 
         Raises:
             ConfigError: a pattern of what to skip can't be understood.
+            SourceError: the address of the images has a secret in it.
         """
         self.prefixes: tuple[str, ...] = (f"{root.name}/",)
         self._root, self._table, self._given, self._what = root, table, roles, what
         self._exclude = patterns.compiled(root.exclude) if root.exclude else None
-        images = root.options.get("images")
+        self._network = network or Network()
         # The folder of the table, as people pack data sets; never all of the disk.
-        self._base = Path(images) if images else (
-            table.path if table.path.is_dir() else table.path.parent
-        )  # fmt: skip
-        self._within = os.path.realpath(self._base)
+        images = str(root.options.get("images") or table.folder)
+        self._images = (
+            BucketImages(root.name, images, self._network)
+            if is_remote(images)
+            else LocalImages(images)
+        )
+        self._ahead = Ahead(self._read)
         self._lock = threading.Lock()
         self._index: RowIndex | None = None
         keep = root.options.get("keep")
@@ -121,6 +130,8 @@ class RowSource:
             SourceError: it can't be read, or has no column of images.
         """
         self._check_there()
+        if isinstance(self._images, BucketImages):
+            self._images.forget()
         index = yield from self._indexed()
         yield from index.problems
         marks = index.marks()
@@ -139,10 +150,20 @@ class RowSource:
                         f"{error.problem} ({error.subject})", error.advice,
                     )  # fmt: skip
                 continue
+            except OSError as error:  # of a bucket, whose list says whether a file has changed
+                from pixseek.sources.buckets import unread
+
+                uri = f"{self._root.name}/{key}"
+                yield unread(uri, error, self._images.where, stage="scan")
+                continue
             yield candidate
 
     def read(self, candidate: Candidate) -> Item:
         """Return the picture of a row and what its rows say; see `Source.read`."""
+        is_ahead = self._images.is_remote and _is_file_of_bucket(candidate)
+        return self._ahead.take(candidate) if is_ahead else self._read(candidate)
+
+    def _read(self, candidate: Candidate) -> Item:
         key = candidate.uri.partition("/")[2]
         index = self._latest()
         rows = index.rows(key)
@@ -154,29 +175,37 @@ class RowSource:
         if isinstance(reference, str) and is_url(reference):
             found = self._remote.read(candidate.uri, reference.strip(), candidate.marks)
             return Item(found.content, fields=fields, marks=found.marks)
-        return Item(self._content(rows, index, key, self._remote.open), fields=fields)
+        size = candidate.stamp.size
+        return Item(self._content(rows, index, candidate.uri, size), fields=fields)
 
     def open(self, uri: str) -> bytes:
         """Return the picture of a row; see `Opening.open`."""
         key = uri.partition("/")[2]
-        number = None if self._has_ids() else self._table.number_of(key.partition("/")[0])
-        if number is not None and (found := self._table.picture(number)) is not None:
-            return found if isinstance(found, bytes) else self._file(found, self._remote.open)
-        if not self._has_ids() and (path := self.place(uri)) is not None:
-            return files.read(path, MAX_BYTES, within=self._within)
+        found = None if self._has_ids() else self._table.picture_of(key)
+        if found is not None:
+            return found if isinstance(found, bytes) else self._file(found, uri)
+        if not self._has_ids() and self._is_file(key):
+            return self._images.read(key)
         index = self._latest()
-        return self._content(index.rows(key), index, key, self._remote.open)
+        return self._content(index.rows(key), index, uri)
 
     def permit(self, *, private: bool, offline: bool) -> None:
         """Say what may be connected to; see `Remote.permit`."""
+        self._network.private, self._network.offline = private, offline
         self._remote.permit(private=private, offline=offline)
 
     def expect(self, candidates: Iterable[Candidate]) -> None:
         """Take which candidates will be read; see `Remote.expect`."""
         if candidates == ():
             self._remote.close()
-        else:
-            self._remote.expect(self._urls(candidates))
+            if isinstance(self._images, BucketImages):
+                self._ahead.expect(())
+                self._images.close()
+            return
+        candidates = list(candidates)
+        self._remote.expect(self._urls(candidates))
+        if self._images.is_remote:
+            self._ahead.expect(filter(_is_file_of_bucket, candidates))
 
     def _urls(self, candidates: Iterable[Candidate]) -> Iterator[tuple[str, str, str]]:
         """Yield URI, URL and marks of those that have a URL."""
@@ -187,10 +216,20 @@ class RowSource:
                 yield candidate.uri, reference.strip(), candidate.marks
 
     def holds(self, uri: str) -> bool | None:
-        """Return whether the table has a row of this URI now."""
-        if self._root.is_local and not self._table.path.exists():
+        """Return whether the table has a row of this URI now; see `Opening.holds`."""
+        key = uri.partition("/")[2]
+        if self._root.is_local and not os.path.exists(self._table.where):
             return None
-        return bool(self._latest().rows(uri.partition("/")[2]))
+        if is_remote(self._root.where) and self._index is None:
+            # Not all of a table on a server for that.
+            return None if self._has_ids() or not self._is_file(key) else True
+        return bool(self._latest().rows(key))
+
+    def _is_file(self, key: str) -> bool:
+        """Return whether a key is the path of a file that is there now."""
+        if isinstance(self._images, LocalImages):
+            return self._images.place(key) is not None
+        return not re.match("https?/", key) and self._images.holds(key) is True
 
     def place(self, uri: str) -> Path | None:
         """Return the image file that a row names by its path, or that was kept, if it is there."""
@@ -202,8 +241,7 @@ class RowSource:
             if isinstance(reference, str) and is_url(reference):
                 return self._remote.place(reference.strip())
             key = (self._relative(reference) or "") if isinstance(reference, str) else ""
-        path = self._base / key
-        return path if key and files.stays_inside(key) and path.is_file() else None
+        return self._images.place(key)
 
     def mapped(self) -> Mapped:
         """Return what is recognised in the table, without looking at any image."""
@@ -217,7 +255,11 @@ class RowSource:
         )  # fmt: skip
 
     def stamp(self) -> str:
-        """Return what differs when one of the files of the table was written."""
+        """Return what differs when one of the files of the table was written.
+
+        Raises:
+            OSError: their server can't be asked.
+        """
         return stamp_of(self._table.files)
 
     def names_urls(self) -> bool:
@@ -248,15 +290,28 @@ class RowSource:
     # ---------------------------------------------------------------- inside
 
     def _check_there(self) -> None:
-        if not self._root.is_local and not self._table.files:
+        from pixseek.sources.buckets import gone
+
+        table = self._table.where
+        if is_remote(self._root.where):
+            try:
+                if not any(each.stamp() for each in itertools.islice(self._table.files, 1)):
+                    raise gone(self._root.name, table, FileNotFoundError())
+            except OSError as error:
+                raise gone(self._root.name, table, error) from error
+        elif not self._root.is_local and not self._table.files:
             return  # a list of URLs that the library itself keeps
-        for path, what in ((self._table.path, "table"), (self._base, "folder of the images")):
-            if not path.exists():
-                raise SourceVanishedError(
-                    f"The {what} is gone (is its drive plugged in?)", path,
-                    "Nothing of it was removed from the library. Bring it back and run again; to "
-                    f"forget it: pixseek remove --root {shlex.quote(self._root.name)}",
-                )  # fmt: skip
+        elif not os.path.exists(table):
+            raise self._lost(table, "table")
+        if not self._images.exists():
+            raise self._lost(self._images.where, "folder of the images")
+
+    def _lost(self, where: str, what: str) -> SourceVanishedError:
+        return SourceVanishedError(
+            f"The {what} is gone (is its drive plugged in?)", where,
+            "Nothing of it was removed from the library. Bring it back and run again; to "
+            f"forget it: pixseek remove --root {shlex.quote(self._root.name)}",
+        )  # fmt: skip
 
     def _has_ids(self) -> bool:
         """Return whether rows are named by a column of ids, and not by their image."""
@@ -266,7 +321,12 @@ class RowSource:
     def _latest(self) -> RowIndex:
         """Return the rows as they were last read; read them if nobody has."""
         with self._lock:
-            stamp = stamp_of(self._table.files)
+            try:
+                stamp = stamp_of(self._table.files)
+            except OSError:  # what was read of it still counts
+                if self._index is None:
+                    raise
+                return self._index
             if self._index is None or self._index.stamp != stamp:
                 index = RowIndex(self._root.name, self._table, self._roles(), self._key)
                 for _ in index.build():
@@ -290,11 +350,11 @@ class RowSource:
             why = next((row.why for row in first if isinstance(row, BadRow)), "")
             raise SourceError(
                 "No row of the table can be read" if why else "The table has no rows",
-                self._table.path,
+                self._table.where,
                 f"Of the first: {why}." if why else "Nothing was removed from the library.",
             )  # fmt: skip
         columns = self._root.options.get("columns") or {}
-        return roles_of(sample, columns, self._table.path)
+        return roles_of(sample, columns, self._table.where)
 
     def _candidate(
         self, key: str, rows: Sequence[tuple[int, Row]], version: str, index: RowIndex
@@ -305,12 +365,11 @@ class RowSource:
             self._remote.check()
             return Candidate(uri, Stamp(0, 0), version=version, is_asked_for=True)
         if isinstance(reference, str) and (relative := self._relative(reference)):
-            try:
-                status = os.stat(self._base / relative)
-            except (OSError, ValueError):
+            state = self._images.state(relative)
+            if state is None:
                 return Candidate(uri, Stamp(0, 0), version=f"{version}\0missing")
-            stamp = Stamp(status.st_size, status.st_mtime_ns)
-            return Candidate(uri, stamp, version=f"{version}\0{stamp.size}\0{stamp.mtime_ns}")
+            stamp, differs = state
+            return Candidate(uri, stamp, version=f"{version}\0{differs}")
         if isinstance(reference, Blob) and not reference.digest:
             version = f"{version}\0{index.stamp}"  # the bytes are somewhere in the file
         return Candidate(uri, Stamp(0, 0), version=version)
@@ -328,74 +387,38 @@ class RowSource:
                 )  # fmt: skip
 
     def _content(
-        self,
-        rows: Sequence[tuple[int, Row]],
-        index: RowIndex,
-        key: str,
-        fetch: Callable[[str], bytes],
+        self, rows: Sequence[tuple[int, Row]], index: RowIndex, uri: str, size: int = 0
     ) -> bytes:
+        """Return the picture of some rows, of a size if that is known."""
         number, reference = index.reference(rows)
         if isinstance(reference, Blob):
             try:
                 found = index.content(number) or self._table.picture(number)
             except SourceError as error:  # its part of the file is damaged, and others are not
-                raise ImageError("damaged", f"{error.problem} ({error.subject})", key,
+                raise ImageError("damaged", f"{error.problem} ({error.subject})", uri,
                                  error.advice) from error  # fmt: skip
             if not found:
-                raise ImageError("empty", "The row has no picture", key, "Correct the table.")
-            return found if isinstance(found, bytes) else self._file(found, fetch)
+                raise ImageError("empty", "The row has no picture", uri, "Correct the table.")
+            return found if isinstance(found, bytes) else self._file(found, uri, size)
         if not isinstance(reference, str):
-            raise ImageError("missing", "The row names no image", key, "Correct the table.")
-        return self._file(reference, fetch)
+            raise ImageError("missing", "The row names no image", uri, "Correct the table.")
+        return self._file(reference, uri, size)
 
-    def _file(self, reference: str, fetch: Callable[[str], bytes]) -> bytes:
+    def _file(self, reference: str, uri: str, size: int = 0) -> bytes:
+        """Return the content of the file that a row names by path or URL."""
         if is_url(reference):
-            return fetch(reference.strip())
+            return self._remote.open(reference.strip())
         relative = self._relative(reference)
         if relative is None:
-            raise ImageError(
-                "outside", "The path leads out of the folder of the table", reference,
-                f"Name the folder that holds the images: --images DIR (now {self._base}).",
-            )  # fmt: skip
+            outside(reference, self._images.where)
         try:
-            return files.read(self._base / relative, MAX_BYTES, within=self._within)
-        except files.OutsideError as error:
-            raise ImageError(
-                "outside", "The path is a link that leads out of the folder", reference,
-                "Name the folder that holds the images: --images DIR",
-            ) from error  # fmt: skip
-        except files.TooLargeError as error:
-            raise ImageError(
-                "too-large", "The file is too large for an image", reference,
-                f"Files up to {MAX_BYTES // 1_000_000} MB are read.",
-            ) from error  # fmt: skip
-        except files.NotRegularError as error:
-            raise ImageError("not-a-file", "It is a folder, a pipe, a socket or a device",
-                             reference, "Correct the table.") from error  # fmt: skip
-        except FileNotFoundError as error:
-            raise ImageError(
-                "missing", "There is no such file", reference,
-                f"Paths are relative to {self._base}; name another folder with --images DIR.",
-            ) from error  # fmt: skip
-        except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or error
-            raise ImageError("unreadable", f"It can't be read ({why})", reference,
-                             "Check the disk, then run again.") from error  # fmt: skip
+            return self._images.read(relative, size)
+        except ImageError as error:
+            raise ImageError(error.reason, error.problem, reference, error.advice) from error
 
     def _relative(self, reference: str) -> str | None:
         """Return a path as one below the folder of images; None if it leads out, or is a URL."""
-        if is_url(reference):
-            return None
-        text = bare(reference.removeprefix("file://"))
-        if "\\" in text and not (self._base / text).exists():
-            text = text.replace("\\", "/")
-        if text.startswith("/") or re.match("[A-Za-z]:", text):
-            path = Path(text)
-            if not path.is_relative_to(self._base):
-                return None
-            text = path.relative_to(self._base).as_posix()
-        text = posixpath.normpath(text) if text else ""
-        return text if text and files.stays_inside(text) else None
+        return None if is_url(reference) else self._images.relative(reference)
 
     def _key(self, number: int, row: Row, roles: Roles) -> str | None:
         """Return the part of a URI that names the image of a row; None if it names none."""
@@ -415,40 +438,41 @@ class RowSource:
         return self._relative(reference) or clean(f"outside/{reference}")
 
 
+def _is_file_of_bucket(candidate: Candidate) -> bool:
+    """Return whether a candidate of rows whose files lie in a bucket is one of those files."""
+    return candidate.stamp.size > 0 and not candidate.is_asked_for
+
+
 def recognised(given: str) -> Recognised | None:
-    """Return what a path or URL is if it names a table."""
+    """Return what a path, address or URL is if it names a table.
+
+    Raises:
+        SourceError: it is a query that can't be understood, or an address with a secret in it.
+    """
     scheme = given.partition("://")[0].lower()
+    if is_remote(given):
+        name, ending = os.path.splitext(given.rpartition("/")[2])
+        if ending.lower() not in ENDINGS:
+            return None
+        check(given)
+        return Recognised("table", given, name)
     if "://" in given:
         if scheme not in SCHEMES:
             return None
-        table = open_table(given)  # raises if it has no query
-        place = Path(os.path.abspath(os.path.expanduser(table.path)))
+        table = open_table(given, Network())  # raises if it has no query
+        place = Path(os.path.abspath(os.path.expanduser(table.where)))
         query = given.partition("?")[2]
         return Recognised("table", f"{scheme}://{place}?{query}", place.stem)
     path = Path(os.path.abspath(os.path.expanduser(given)))
     # Unsplash numbers the parts of a table: photos.tsv000.
     ending = re.sub(r"^\.(csv|tsv)\d{3}$", r".\1", path.suffix.lower())
-    is_list = ending == ".txt" and path.is_file() and is_list_of_urls(path)
+    is_list = ending == ".txt" and path.is_file() and is_list_of_urls(LocalFile(path))
     if not is_list and (ending not in ENDINGS or not path.is_file()):
         return None
     return Recognised("table", str(path), path.stem)
 
 
-def with_options(found: Recognised, options: Mapping[str, Any]) -> Recognised:
-    """Return a table or data set with more options, which were looked at.
-
-    Raises:
-        SourceError: a column is missing, or none holds images.
-    """
-    from pixseek.sources import open_source
-
-    found = replace(found, options={**found.options, **options})
-    source = open_source(Root(found.name, found.where, kind=found.kind, options=found.options))
-    if isinstance(source, RowSource):
-        source.check()
-    return found
-
-
 def opened(root: Root) -> RowSource:
     """Return the source of a root of kind "table"."""
-    return RowSource(root, open_table(root.where))
+    network = Network()
+    return RowSource(root, open_table(root.where, network), network=network)

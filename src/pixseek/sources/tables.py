@@ -15,13 +15,17 @@ import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from pixseek import files
 from pixseek.errors import MissingExtraError, SourceError
 from pixseek.sources.captions import CAPTION_NAMES, IMAGE_NAMES, is_image_name, plain_name
 from pixseek.sources.cells import rows_of_cells
+from pixseek.sources.locations import LocalFile, Location, location_of
 from pixseek.sources.tabular import BadRow, OneFile, Row, Table, flat, unreadable
+
+if TYPE_CHECKING:
+    from pixseek.sources.remote_files import Network
 
 #: What reads a file of this ending.
 TEXT_ENDINGS = (".csv", ".tsv", ".tab")
@@ -37,11 +41,13 @@ _BATCH = 1_000
 _LINE = 16_000_000
 
 
-def open_table(where: str) -> Table:
+def open_table(where: str, network: Network) -> Table:
     """Return the reader of a table.
 
     Args:
-        where: a path, or a URL such as `sqlite:///photos.db?query=SELECT * FROM photos`.
+        where: a path, an address, or a URL such as
+            `sqlite:///photos.db?query=SELECT * FROM photos`.
+        network: what may be connected to.
 
     Raises:
         SourceError: it is not a table.
@@ -49,19 +55,23 @@ def open_table(where: str) -> Table:
     """
     if where.partition("://")[0].lower() in SCHEMES and "://" in where:
         return _Query(where)
-    path = Path(where)
-    ending = path.suffix.lower()
+    return table_in(location_of(where, network))
+
+
+def table_in(file: Location) -> Table:
+    """Return the reader of the table in a file; see `open_table`."""
+    ending = os.path.splitext(file.name)[1].lower()
     if ending in LINES_ENDINGS:
-        return _Lines(path)
+        return _Lines(file)
     if ending in ARROW_ENDINGS:
         from pixseek.sources.arrow import ArrowTable
 
-        return ArrowTable(path)
-    if ending == ".txt" and is_list_of_urls(path):
-        return _UrlList(path)
+        return ArrowTable(file)
+    if ending == ".txt" and is_list_of_urls(file):
+        return _UrlList(file)
     if ending in TEXT_ENDINGS or ending[:4] in (".tsv", ".csv", ".tok", ".txt"):
-        return _Text(path)
-    raise SourceError("Not a table that can be read", path, f"Tables end in {', '.join(ENDINGS)}.")
+        return _Text(file)
+    raise SourceError("Not a table that can be read", file, f"Tables end in {', '.join(ENDINGS)}.")
 
 
 # ------------------------------------------------------------------ text
@@ -70,12 +80,12 @@ def open_table(where: str) -> Table:
 class _Text(OneFile):
     is_text = True
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, file: Location) -> None:
+        self.file = file
 
     def rows(self) -> Iterator[Row | BadRow]:
         names: list[str] | None = None
-        for cells in rows_of_cells(self.path, told=self._told):
+        for cells in rows_of_cells(self.file, told=self._told):
             if names is None:
                 names, is_head = _head(cells)
                 if is_head:
@@ -99,21 +109,21 @@ class _UrlList(OneFile):
 
     is_text = True
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, file: Location) -> None:
+        self.file = file
 
     def rows(self) -> Iterator[Row | BadRow]:
-        for line in _lines_of(self.path):
+        for line in _lines_of(self.file):
             text = line.strip()
             if text and not text.startswith("#"):
                 yield {"url": text} if _is_url(text) else BadRow("The line is not a URL")
 
 
-def is_list_of_urls(path: Path) -> bool:
+def is_list_of_urls(file: Location) -> bool:
     """Return whether the first line of a text file, comments aside, is a URL and no more."""
     try:
-        with files.opened(path) as descriptor:
-            first = os.read(descriptor, 1 << 16).decode("utf-8-sig", "replace")
+        with file.open() as content:
+            first = content.read(1 << 16).decode("utf-8-sig", "replace")
     except OSError:
         return False
     lines = (line.strip() for line in first.splitlines())
@@ -146,32 +156,30 @@ def _head(cells: Sequence[str]) -> tuple[list[str], bool]:
 class _Lines(OneFile):
     is_text = False
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, file: Location) -> None:
+        self.file = file
 
     def rows(self) -> Iterator[Row | BadRow]:
-        for line in _lines_of(self.path):
+        for line in _lines_of(self.file):
             if line.strip():
                 yield _parsed(line)
 
 
-def _lines_of(path: Path) -> Iterator[str]:
+def _lines_of(file: Location) -> Iterator[str]:
     try:
-        with (
-            files.opened(path) as descriptor,
-            open(descriptor, "rb", closefd=False) as content,
-        ):
+        with file.open() as opened:
+            content = io.BufferedReader(cast("io.RawIOBase", opened))
             wide = content.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
             text = io.TextIOWrapper(content, "utf-16" if wide else "utf-8-sig", "replace")
             while line := text.readline(_LINE):
                 if len(line) >= _LINE:
                     raise SourceError(
-                        "A line is too long for JSON lines", path,
+                        "A line is too long for JSON lines", file,
                         "Write one object a line, without embedded pictures.",
                     )  # fmt: skip
                 yield line
     except OSError as error:
-        raise unreadable(path, error) from error
+        raise unreadable(file, error) from error
 
 
 def _parsed(line: str) -> Row | BadRow:
@@ -193,6 +201,7 @@ class _Query(OneFile):
         self._scheme = parts.scheme.lower()
         # sqlite://photos.db and sqlite:///home/ann/photos.db
         self.path = Path(unquote(parts.netloc + parts.path))
+        self.file = LocalFile(self.path)
         self._query = (parse_qs(parts.query).get("query") or [""])[0]
         if not self._query:
             raise SourceError(

@@ -11,10 +11,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Protocol
 
 from pixseek.errors import SourceError
+from pixseek.sources.locations import Location
 from pixseek.types.dataclass import dataclass
 
 _DEPTH = 3
@@ -56,18 +56,32 @@ class Table(Protocol):
     """A table that is open for reading.
 
     Attributes:
-        path: the file, or the folder of several.
+        where: path or address of the file, or of the folder of several.
+        folder: path or address of the folder that its rows name images from.
         is_text: whether cells are texts that may stand for numbers and dates.
         has_decimal_commas: whether 1,5 is a number in it; known once its first row was read.
     """
 
-    path: Path
     is_text: bool
     has_decimal_commas: bool
 
     @property
-    def files(self) -> Sequence[Path]:
-        """All that it is read from."""
+    def where(self) -> str:
+        """See above."""
+        ...
+
+    @property
+    def folder(self) -> str:
+        """See above."""
+        ...
+
+    @property
+    def files(self) -> Sequence[Location]:
+        """All that it is read from.
+
+        Raises:
+            OSError: its server can't be asked.
+        """
         ...
 
     def rows(self) -> Iterator[Row | BadRow]:
@@ -92,21 +106,34 @@ class Table(Protocol):
         """Return a text that names a row and stays the same while rows are only added."""
         ...
 
-    def number_of(self, key: str) -> int | None:
-        """Return the number of the row that a text of `key_of` names; None if there is none."""
+    def picture_of(self, key: str) -> bytes | str | None:
+        """Return `picture` of the row whose `key_of` a text begins with, without reading the rows.
+
+        None also if it can't be found that way.
+        """
         ...
 
 
 class OneFile:
     """What tables of a single file have in common."""
 
-    path: Path
+    file: Location
     has_decimal_commas = False
 
     @property
-    def files(self) -> Sequence[Path]:
+    def where(self) -> str:
+        """Its path or address."""
+        return self.file.where
+
+    @property
+    def folder(self) -> str:
+        """The path or address of its folder."""
+        return self.file.folder
+
+    @property
+    def files(self) -> Sequence[Location]:
         """The file alone."""
-        return (self.path,)
+        return (self.file,)
 
     def picture(self, number: int) -> bytes | str | None:
         """Return none: rows have all that the table has."""
@@ -116,9 +143,10 @@ class OneFile:
         """Return the row's number."""
         return str(number)
 
-    def number_of(self, key: str) -> int | None:
-        """Return the row's number."""
-        return int(key) if key.isdecimal() and len(key) < 16 else None
+    def picture_of(self, key: str) -> bytes | str | None:
+        """Return the picture of the row whose number a text begins with."""
+        number = key.partition("/")[0]
+        return self.picture(int(number)) if number.isdecimal() and len(number) < 16 else None
 
 
 def flat(entry: Mapping[str, Any]) -> dict[str, Value]:
@@ -184,9 +212,9 @@ def _text_of(value: Any) -> str:
     return value if isinstance(value, str) else str(plain(value))
 
 
-def unreadable(path: Path, error: Exception) -> SourceError:
+def unreadable(table: object, error: Exception) -> SourceError:
     """Return the error of a table that can't be read."""
     why = str(getattr(error, "strerror", None) or error).rstrip(".")
     return SourceError(
-        "The table can't be read", path, f"{why}. Check that it is whole, and run again."
+        "The table can't be read", table, f"{why}. Check that it is whole, and run again."
     )
