@@ -10,7 +10,7 @@ from picture_server import always, png, serving
 
 from .conftest import Run
 
-pytest.importorskip("httpcore")
+pytest.importorskip("httpcore2")
 
 
 def test_a_list_of_urls_is_indexed_and_its_originals_are_kept_if_wanted(

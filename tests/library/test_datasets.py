@@ -19,7 +19,7 @@ from pixseek.cli.show import rows as shown
 from tiny_encoder import TinyEncoder
 
 pa = pytest.importorskip("pyarrow")
-pytest.importorskip("httpcore")
+pytest.importorskip("httpcore2")
 
 
 class Made(NamedTuple):

@@ -18,7 +18,7 @@ from pixseek.errors import SourceError
 
 from tiny_encoder import TinyEncoder
 
-pytest.importorskip("httpcore")
+pytest.importorskip("httpcore2")
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def test_a_run_waits_for_its_turn_while_the_library_is_watched(
 def test_images_on_the_web_are_indexed_if_the_server_may_fetch(
     serve: Serve, library: Library, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("httpcore")
+    pytest.importorskip("httpcore2")
     from picture_server import always, png, serving
 
     for name in ("http_proxy", "HTTP_PROXY"):

@@ -88,6 +88,10 @@ def test_unsplash_lite_is_joined_from_its_four_files(tmp_path: Path, swapped: bo
     assert said["image_url"] == "https://images.example.org/aaa"
     assert (said["collections"], said["stats_downloads"]) == ("North", 12)
     assert (said["location_name"], str(said["submitted_at"])[:4]) == ("Tromsø", "2020")
+    # Without its keywords each photo would lose its tags: the run ends, and nothing changes.
+    (tmp_path / "keywords.tsv000").write_bytes(b"photo_id\tkeyword\naaa\t\xff\n")
+    with pytest.raises(SourceError, match=r"keywords\.tsv000"):
+        read(tmp_path)
 
 
 def flickr8k(folder: Path) -> None:
@@ -172,6 +176,17 @@ def test_image_folders_with_metadata_and_splits(tmp_path: Path) -> None:
          "train/left.png": {"caption": ("a pair",), "price": 4, "split": "train",
                             "view": "left"}}, {},
     )  # fmt: skip
+
+
+def test_a_broken_table_of_one_split_is_a_failure_that_names_it(tmp_path: Path) -> None:
+    for split in ("test", "train"):
+        picture(tmp_path / split / "red.png")
+        (tmp_path / split / "metadata.csv").write_text("file_name,text\nred.png,a wall\n")
+    (tmp_path / "test" / "metadata.csv").write_text('file_name,text\nred.png,"a wall\n')
+    found, failures = read(tmp_path)
+    assert found == {"train/red.png": {"caption": ("a wall",), "split": "train"}}
+    assert list(failures) == [""]  # as for shards: nothing is removed
+    assert "test/metadata.csv" in failures[""]
 
 
 def test_shards_of_parquet_are_one_data_set(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from pixseek.sources import recognise
 from pixseek.sources.rows import RowSource, opened
 from pixseek.types import Candidate, Failure, Remote, Root
 
-pytest.importorskip("httpcore")
+pytest.importorskip("httpcore2")
 
 from picture_server import PNG, Answer, Handler, Web, always, png, reply, serving
 from pixseek.sources import urls
@@ -396,7 +396,7 @@ def test_without_the_packages_one_failure_says_what_to_install(
     (tmp_path / "a.png").write_bytes(PNG)
     table = tmp_path / "t.csv"
     table.write_text(f"image\n{web.url('/1.png')}\na.png\n{web.url('/2.png')}\n")
-    monkeypatch.setitem(sys.modules, "httpcore", None)
+    monkeypatch.setitem(sys.modules, "httpcore2", None)
     events = list(opened(Root("t", str(table), kind="table")).scan())
     found = [each for each in events if isinstance(each, Candidate | Failure)]
     assert [each.uri for each in found] == ["t/", "t/a.png"]

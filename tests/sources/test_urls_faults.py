@@ -20,7 +20,7 @@ from pixseek.errors import ImageError
 from pixseek.sources.rows import opened
 from pixseek.types import Candidate, Root
 
-pytest.importorskip("httpcore")
+pytest.importorskip("httpcore2")
 
 from picture_server import PNG, Handler, Web, always, png, reply, serving
 from pixseek.sources import guarded, urls

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 from pixseek.errors import ImageError
 
 if TYPE_CHECKING:
-    import httpcore
+    import httpcore2 as httpcore
 
 #: Bytes read at once, and bytes from which an image is recognised.
 PIECE = 64 << 10

@@ -14,7 +14,7 @@ from pixseek.sources.answers import headers_of
 from pixseek.sources.fetching import MOST_REDIRECTS, REDIRECTS, Deadline, LateError, Place, parsed
 
 if TYPE_CHECKING:
-    import httpcore
+    import httpcore2 as httpcore
 
     Asking = Callable[
         [Place, Mapping[str, str], str, Deadline], AbstractAsyncContextManager[httpcore.Response]
@@ -48,7 +48,7 @@ class Robots:
 
         As RFC 9309 has it: if the server fails on it, nothing is allowed.
         """
-        import httpcore
+        import httpcore2 as httpcore
 
         where = Place(place.secure, place.host, place.port, "/robots.txt")
         faults = (httpcore.ReadTimeout, httpcore.WriteTimeout, httpcore.ReadError,

@@ -51,7 +51,7 @@ from pixseek.sources.robots import Robots
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
-    import httpcore
+    import httpcore2 as httpcore
 
 #: Requests at once: of all hosts, and of one.
 AT_ONCE, PER_HOST = 64, 16
@@ -154,14 +154,14 @@ class Fetcher:
             max_bytes: of an image.
 
         Raises:
-            MissingExtraError: httpcore or h2 is not installed.
+            MissingExtraError: httpcore2 or h2 is not installed.
         """
         try:
             import anyio  # noqa: F401
             import h2  # noqa: F401
-            import httpcore  # noqa: F401
+            import httpcore2  # noqa: F401
         except ImportError as error:
-            raise MissingExtraError("Fetching images by their URLs", "httpcore", "urls") from error
+            raise MissingExtraError("Fetching images by their URLs", "httpcore2", "urls") from error
         self._allow_private, self._proxies = allow_private, proxies
         self._robots = Robots(self._answer) if robots else None
         self._max_bytes = max_bytes
@@ -302,7 +302,7 @@ class Fetcher:
 
     async def _tried(self, wanted: Wanted, size: list[int]) -> Fetched:
         """Try once, and say of each fault whether it may pass."""
-        import httpcore
+        import httpcore2 as httpcore
 
         url = wanted.url
         self._count += 1
@@ -427,7 +427,7 @@ class Fetcher:
 
     async def _pool(self, place: Place, url: str) -> httpcore.AsyncConnectionPool:
         """Return the connections to use: directly, or by the proxy that the environment names."""
-        import httpcore
+        import httpcore2 as httpcore
 
         proxy = proxy_of(place, url) if self._proxies else None
         name = "" if proxy is None else f"{proxy[0]} {proxy[1]}"
