@@ -293,14 +293,14 @@ class RowSource:
         from pixseek.sources.buckets import gone
 
         table = self._table.where
+        if not self._root.is_local and not self._table.files:
+            return  # a list of URLs that the library itself keeps
         if is_remote(self._root.where):
             try:
                 if not any(each.stamp() for each in itertools.islice(self._table.files, 1)):
                     raise gone(self._root.name, table, FileNotFoundError())
             except OSError as error:
                 raise gone(self._root.name, table, error) from error
-        elif not self._root.is_local and not self._table.files:
-            return  # a list of URLs that the library itself keeps
         elif not os.path.exists(table):
             raise self._lost(table, "table")
         if not self._images.exists():
