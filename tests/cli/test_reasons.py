@@ -21,6 +21,7 @@ from pixseek.types import WHOLE, Hit, Reason, Record
         ([Reason("words", "caption: dog, beach", 0.4)], "its caption says 'dog', 'beach'"),
         ([Reason("words", "name: img_1", 0.4)], "its file name has 'img_1'"),
         ([Reason("words", "folder: summer", 0.4)], "its folder is 'summer'"),
+        ([Reason("words", "albums: lake, trip", 0.4)], "names of albums have 'lake', 'trip'"),
         ([Reason("words", "user.notes: x", 0.4)], "its user.notes says 'x'"),
         ([Reason("words", "", 0.4)], "its texts have the words"),
         (

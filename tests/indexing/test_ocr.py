@@ -174,7 +174,8 @@ def test_a_run_that_is_killed_continues(
     folder = tmp_path / "signs"
     for n in range(8):
         sign(folder / f"{n}.png", f"SIGN {n}00")
-    library.index(folder)
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    assert len(library.index(folder).failures) == 1
     library.close()
     dying = f"""
 import os, pixseek, pixseek.encoders
@@ -196,7 +197,8 @@ with pixseek.open({str(tmp_path / "photos.lib")!r}) as library:
     with pixseek.open(tmp_path / "photos.lib") as again:
         left = [f"{n}.png" for n in range(8) if not text_of(again, f"{n}.png")]
         assert 0 < len(left) < 8
-        assert again.index().updated == len(left)  # the choice was remembered
+        report = again.index()  # the choice was remembered
+        assert (report.updated, report.known_failures) == (len(left), 1)
         assert read["read"] == len(left)
         assert all(text_of(again, f"{n}.png") == f"SIGN {n}00" for n in range(8))
 
@@ -257,7 +259,7 @@ def test_the_documented_share_of_words_is_read() -> None:
 
 
 @pytest.mark.slow
-def test_reading_ends_in_time() -> None:
+def test_reading_ends_in_time_and_at_its_most_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     image = Image.new("RGB", (480, 300), "white")
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(30)
     for number in range(6):
@@ -268,6 +270,10 @@ def test_reading_ends_in_time() -> None:
     assert [line.text for line in whole.lines] == [f"line number {n}" for n in range(6)]
     late = ocr.TextReader(2, time_s=0.0).read(picture)
     assert late == ocr.Reading((), is_whole=False)
+    monkeypatch.setattr(ocr, "MAX_CHARACTERS", 20)
+    short = ocr.TextReader(2).read(picture)
+    assert [line.text for line in short.lines] == ["line number 0", "line nu"]
+    assert not short.is_whole
 
 
 def test_lines_come_back_from_the_fields_of_a_record() -> None:

@@ -20,6 +20,7 @@ _TEXTS = {
     "title": ("its title says", "its title says"),
     "place": ("its place is", "its place is"),
     "people": ("the person", "the people"),
+    "albums": ("an album's name has", "names of albums have"),
 }
 
 #: A tag that a model gave, with its score.

@@ -47,7 +47,7 @@ class Reading:
 
     Attributes:
         lines: from top to bottom.
-        is_whole: False if the time was over before all lines were read.
+        is_whole: False if the time was over before all lines were read, or if they are too long.
     """
 
     lines: tuple[TextLine, ...]
@@ -179,7 +179,7 @@ class _Engine:
             room -= len(line)
             if room <= 0:
                 break
-        return Reading(tuple(lines), self._limited.is_in_time)
+        return Reading(tuple(lines), room > 0 and self._limited.is_in_time)
 
 
 class _Limited:

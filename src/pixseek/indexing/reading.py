@@ -345,7 +345,7 @@ def _with_text(record: Record, texts: TextReader, picture: Picture) -> Record:
     try:
         reading = texts.read(picture)
         lines = reading.lines
-        note = "" if reading.is_whole else "text in the picture: too much to read in time"
+        note = "" if reading.is_whole else "text in the picture: too much to read all of it"
     except PixseekError:
         raise  # it reads no picture at all
     except MemoryError:
