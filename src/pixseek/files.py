@@ -41,8 +41,9 @@ _CREATING = (
 _LEASE_S = 5.0
 
 _ON_WINDOWS = os.name == "nt"
-#: Where users name the output of their own process, or that of another.
-_STREAMS = ("/dev/", "/proc/")
+#: Where users name the output of their own process, or that of another; and a folder in memory
+#: there, whose files are like those of any other.
+_STREAMS, _IN_MEMORY = ("/dev/", "/proc/"), "/dev/shm/"
 _OWN = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
 
 
@@ -199,7 +200,7 @@ def replacing(
         NotRegularError, OutsideError: see there.
         OSError: it can't be written.
     """
-    if within is None and os.fspath(path).startswith(_STREAMS) and not _is_file(path):
+    if within is None and _is_stream(path):
         with open(path, "wb") as stream:
             yield stream
         return
@@ -288,7 +289,7 @@ def check_replaceable(path: str | os.PathLike[str]) -> None:
         NotRegularError: see there.
         OSError: it can't be written.
     """
-    if os.fspath(path).startswith(_STREAMS) and not _is_file(path):
+    if _is_stream(path):
         return
     # By doing it: permissions alone say too little on network drives and for root.
     with contextlib.suppress(_UndoneError), replacing(path):
@@ -332,8 +333,11 @@ def _folder(path: Path) -> Iterator[int | None]:
 # ------------------------------------------------------------------ where a file lies
 
 
-def _is_file(path: str | os.PathLike[str]) -> bool:
-    return os.path.isfile(path) or not os.path.exists(path)
+def _is_stream(path: str | os.PathLike[str]) -> bool:
+    """Return whether users name the output of a process by a path, and no file."""
+    name = os.fspath(path)
+    named = name.startswith(_STREAMS) and not name.startswith(_IN_MEMORY)
+    return named and os.path.exists(path) and not os.path.isfile(path)
 
 
 def _place_of(descriptor: int | None, path: str | os.PathLike[str]) -> str:

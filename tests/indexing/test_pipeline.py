@@ -472,6 +472,7 @@ def test_a_model_with_batch_size_one_that_refuses_everything_ends_the_run(
     for number in range(20):
         draw(tmp_path / "many" / f"{number:02}.png", "red", number)
     tiny.batch_size = 1
+    monkeypatch.setattr(pipeline, "CHECKPOINT_S", 0)  # a slow machine stores after each
 
     def refuse(batch: Any) -> Any:
         raise ModelError("The graph is broken", "tiny")

@@ -202,7 +202,8 @@ class Embedding(Generic[Job, Item]):
     ) -> Generator[Embedded[Item] | Failure, None, None]:
         """Yield the outcome of each job, in order; of fewer when stopped.
 
-        Long jobs come whenever they are done.
+        Long jobs come whenever they are done, and those that the model refuses once it has embedded
+        another.
 
         Args:
             jobs: to do; asked for as they are needed.
@@ -217,7 +218,7 @@ class Embedding(Generic[Job, Item]):
         batches = self._batches(self._short(iter(jobs), aside), total)
         pending: deque[_Batch[Item]] = deque()
         long: list[_Batch[Item]] = []
-        refused = 0  # in a row
+        refused: list[Failure] = []  # in a row: it may be the model that is broken, and not they
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="pixseek-embed")
         at_once = min(self.threads, _LONG_AT_ONCE)
         long_pool = ThreadPoolExecutor(at_once, thread_name_prefix="pixseek-video")
@@ -243,15 +244,18 @@ class Embedding(Generic[Job, Item]):
                     pending.popleft()
                 long = [each for each in long if each not in done]
                 for outcome in (each for future in done for each in future.result()):
-                    if isinstance(outcome, Failure):
-                        refused += outcome.stage == "encode"
-                        if refused >= _REFUSED_IN_A_ROW:
+                    if isinstance(outcome, Failure) and outcome.stage == "encode":
+                        refused.append(outcome)
+                        if len(refused) >= _REFUSED_IN_A_ROW:
                             raise ModelError(
                                 "the model can embed no image", outcome.uri, outcome.message
                             )
-                    elif len(outcome.rows):
-                        refused = 0
+                        continue
+                    if isinstance(outcome, Embedded) and len(outcome.rows):
+                        yield from refused
+                        refused = []
                     yield outcome
+            yield from refused
         except BaseException:  # also if nobody wants the rest
             self.stop.set()
             raise

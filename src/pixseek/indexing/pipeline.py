@@ -24,7 +24,6 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from pixseek.errors import ModelError
 from pixseek.indexing import texts, tiling
 from pixseek.indexing.comparing import (
     Comparison,
@@ -239,10 +238,6 @@ class _Run:
                     uri = outcome.uri if isinstance(outcome, Failure) else outcome.item.record.uri
                     yield self.pace.progress(done, len(self.failures), uri)
                     self.store_if_due()
-        except ModelError:
-            # The model is broken, not the images.
-            self.writes.forget_refusals()
-            raise
         finally:
             expected(self.sources, ())
             self.seconds |= embedding.seconds

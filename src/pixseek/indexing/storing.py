@@ -113,10 +113,6 @@ class Writes:
         """Store a failure."""
         self._failures.append(failure)
 
-    def forget_refusals(self) -> None:
-        """Leave out the failures of images that a model could not embed: the model is broken."""
-        self._failures = [each for each in self._failures if each.stage != "encode"]
-
     def delete(self, ids: list[str]) -> None:
         """Delete records."""
         self._gone += ids
