@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pixseek import video
 from pixseek.errors import ImageError
 from pixseek.images import decode, turned
+from pixseek.library import films
 from pixseek.search.duplicates import Pictures
 
 if TYPE_CHECKING:
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
 #: Pixels a side of a picture without a preview.
 _COMPARED = 384
 
+#: Pixels of the shorter side of frames of videos.
+_FRAME = 64
+
 
 def pictures(opened: Opened) -> Pictures:
     """Return what gives the pictures of a library's records, small and at full size."""
@@ -25,7 +31,16 @@ def pictures(opened: Opened) -> Pictures:
         preview = opened.preview(record)
         return _of_file(opened, record, _COMPARED) if preview is None else _decoded(preview)
 
-    return Pictures(small, lambda record: _of_file(opened, record, None))
+    def frames(record: Record, seconds: Sequence[float]) -> list[Image.Image]:
+        source = films.source_of(opened, record) if video.available() else None
+        if source is None:
+            return []
+        try:
+            return [each.pixels for each in video.at_seconds(source, seconds, _FRAME)]
+        except ImageError:
+            return []
+
+    return Pictures(small, lambda record: _of_file(opened, record, None), frames)
 
 
 def _of_file(opened: Opened, record: Record, at_least: int | None) -> Image.Image | None:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from pixseek.images import likeness
+from pixseek.search.film_copies import Films, FramesOf
 from pixseek.types import Engine, Neighbours, Record
 from pixseek.types.dataclass import dataclass
 
@@ -57,7 +58,7 @@ class DuplicateGroup:
 
     Attributes:
         records: the one to keep first: that with the most pixels, then bytes, then the oldest
-            file, then by URI.
+            file, then by URI; of videos the longest.
         exact: whether all have the same content, byte for byte.
         kind: "same" if all have the same picture, perhaps with other metadata; "edited" if some
             were made from others: recompressed, resized, cropped, marked; "alike" if they look
@@ -88,10 +89,12 @@ class Pictures:
         small: returns a picture of at least some 256 pixels a side, or smaller if the image is;
             None if there is none.
         full: returns the picture at full size; None if its file can't be read.
+        frames: returns the frames of a video at some ascending seconds; none if it can't be read.
     """
 
     small: Callable[[Record], Image.Image | None]
     full: Callable[[Record], Image.Image | None]
+    frames: FramesOf = lambda *_: ()
 
 
 def exact(engine: Engine) -> Iterator[DuplicateGroup]:
@@ -111,21 +114,22 @@ def find(engine: Engine, least_cosine: float, pictures: Pictures) -> Iterator[Du
     Two images are compared if their cosine is at least `least_cosine`, or if their hashes are
     close; whole images, since one that is nearly a tile of another is a part of it. A chain of
     copies is one group. Of each group of copies only the one to keep can be in a group of images
-    that are alike, which are those with that cosine. Videos are copies only if their files are
-    equal.
+    that are alike, which are those with that cosine. Of videos see `film_copies`; no photo is a
+    copy of one.
 
     Args:
         engine: holds the images.
         least_cosine: from which two are compared.
         pictures: their pixels.
     """
-    found_copies = _Copies(pictures)
+    found_copies, films = _Copies(pictures), Films(engine, pictures.frames)
     copies, alike = found_copies.sets, _Sets()
     by_digest: dict[str, str] = {}
     hashed: list[str] = []
     hashes: list[int] = []
     for exported, vectors in engine.export(_BATCH):
         records = [record for record in exported if record.parts]
+        films.add(records, vectors)
         rows = _whole(records, vectors)
         found = engine.nearest(rows, _NEIGHBOURS)
         near: list[tuple[Record, list[str]]] = []
@@ -144,7 +148,7 @@ def find(engine: Engine, least_cosine: float, pictures: Pictures) -> Iterator[Du
             for each in others:
                 other = held.get(each)
                 # A photo is not a copy of a video that shows the same, and the frames of two
-                # videos of one room say little: of videos only equal files are copies.
+                # videos of one room say little.
                 if other is not None and not (record.is_video or other.is_video):
                     alike.join(record.id, other.id)
                     found_copies.compare(record, other)
@@ -155,6 +159,9 @@ def find(engine: Engine, least_cosine: float, pictures: Pictures) -> Iterator[Du
         for one_id, other_id in some:
             if one_id in held and other_id in held:
                 found_copies.compare(held[one_id], held[other_id])
+    for short, long in films.copies():
+        copies.join(short.id, long.id)
+        found_copies.edited.add(short.id)
     yield from _groups(engine, copies, alike, found_copies.edited)
 
 
@@ -358,9 +365,12 @@ def _alike(engine: Engine, whole: Vectors, near: Neighbours, least_cosine: float
             yield other
 
 
-def _merit(record: Record) -> tuple[int, int, int, str]:
+def _merit(record: Record) -> tuple[int, int, int, int, str]:
     size, mtime = (record.stamp.size, record.stamp.mtime_ns) if record.stamp else (0, 0)
-    return (-record.width * record.height, -size, mtime, record.uri)
+    # What was cut out of a video has less than all of it, whatever its size.
+    length = max((part.end_s or 0.0 for part in record.parts), default=0.0)
+    seconds = round(length) if record.is_video else 0
+    return (-seconds, -record.width * record.height, -size, mtime, record.uri)
 
 
 class _Sets:
