@@ -26,7 +26,7 @@ $(WHEEL_STAMP): $(SOURCES)
 	rm -rf dist build
 	$(BIN)/python -m build -q --wheel --outdir dist .
 	$(BIN)/python -m pip install -q --force-reinstall --no-deps dist/*.whl
-	$(BIN)/python -m pip install -q "$$(ls dist/*.whl)[elasticsearch,formats,milvus,ocr,parquet,places,postgres,qdrant,remote,s3,server,sftp,tables,vespa,video]"
+	$(BIN)/python -m pip install -q "$$(ls dist/*.whl)[elasticsearch,formats,gs,hf,milvus,ocr,parquet,places,postgres,qdrant,remote,s3,server,sftp,tables,vespa,video]"
 	touch $@
 
 $(VENV)/.test: $(WHEEL_STAMP) pyproject.toml

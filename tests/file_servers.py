@@ -27,7 +27,8 @@ class Count:
     """What a server was asked: method and path of each request, and the bytes it sent.
 
     Attributes:
-        fail: is asked for each request, by its method and path: a status to fail with, or 0.
+        fail: is asked for each request, by its method and path: a status to fail with, or 0; -1
+            lets the web server close the connection without an answer.
         links: what pages of the web link to besides what is in the folder, by their paths.
         has_end: whether the web server knows only what is there; otherwise each path that ends in
             "/" is a page with the links of the folder that is served.
@@ -146,7 +147,9 @@ def web(folder: Path) -> Iterator[tuple[str, Count]]:
         def do_GET(self) -> None:
             count.requests.append((self.command, self.path))
             path = folder / unquote(self.path.partition("?")[0]).strip("/")
-            if status := count.fail(self.command, self.path):
+            if (status := count.fail(self.command, self.path)) < 0:
+                self.close_connection = True
+            elif status:
                 self.reply(status, b"")
             elif self.path.endswith("/") and (path.is_dir() or not count.has_end):
                 path = path if count.has_end else folder
