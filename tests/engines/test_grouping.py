@@ -7,6 +7,7 @@ import math
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from pixseek.engines import open_engine
 from pixseek.errors import QueryError
-from pixseek.search import group_values, grouping
+from pixseek.search import group_values, grouping, layout
 from pixseek.search.asked import Backgrounds
 from pixseek.search.background import Background
 from pixseek.search.language import filter_of
@@ -307,6 +308,26 @@ def test_the_next_page_goes_on_where_the_last_one_ended(
         engine.put([extra], QUERY[None])
         assert page(0) == page(0, None)
         assert not looks or page(0)[0] == extra.id
+
+
+def test_a_layout_says_if_there_are_more_groups_than_it_lists(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(layout, "MOST_GROUPED", 8)
+    with open_engine(f"memory://grouping-{next(_NAMES)}") as engine:
+        fill(engine, [f"P{n % 9}" for n in range(30)])
+        for looked_for in ((), (Term("vector", QUERY),)):
+            query = Query(looked_for, where=And(()), k=99, group_by="product")
+            (every,) = searcher(engine).search([query])
+            found = layout.layout(searcher(engine), query)
+            assert found.ids == tuple(hit.id for hit in every)[:8]
+            assert len(found.strengths) and len(found.aspects) == 8
+            (warning,) = found.warnings
+            assert warning.startswith("Only the 8 best values are listed")
+            few = layout.layout(searcher(engine), query, most=5)
+            assert (few.ids, few.warnings) == (found.ids[:5], ())
+            only = replace(query, where=Compare("fields.product", "ne", "P0"))
+            assert not layout.layout(searcher(engine), only).warnings
 
 
 def test_fields_that_can_not_group_are_refused() -> None:

@@ -51,6 +51,10 @@ if TYPE_CHECKING:
 
 #: The most hits of a layout in which each is compared with each, to show copies once; and groups.
 MOST_GROUPED = 2_000
+#: Said if there are more groups.
+_TOO_MANY = (
+    "Only the {:,} best values are listed, one image of each. Narrow the search by a filter."
+)
 
 
 def layout(searcher: Searcher, query: Query, most: int = MOST) -> Layout:
@@ -190,16 +194,20 @@ def _grouped(searcher: Searcher, asked: Asked) -> _Listed:
     """Return the best image of each group."""
     query = asked.query
     backgrounds = searcher.backgrounds() if query.terms else None
-    found = groups(searcher, asked, backgrounds, query.k)
+    # One more says whether there are more.
+    found = groups(searcher, asked, backgrounds, query.k + (query.k == MOST_GROUPED))
+    best, said = found.best[: query.k], found.said
+    if len(found.best) > MOST_GROUPED:
+        said = replace(said, warnings=(*said.warnings, _TOO_MANY.format(MOST_GROUPED)))
     order = SORTED_BY[query.sort][0]
-    shapes = outlined([each.record for each in found.best], order, found.said.total)
+    shapes = outlined([each.record for each in best], order, said.total)
     return _Listed(
         shapes.ids,
         shapes.aspects,
-        _runs([each.strength for each in found.best]),
+        _runs([each.strength for each in best]),
         _months(shapes.values) if order == "taken_at" else None,
-        found.said,
-        [each.part for each in found.best],
+        said,
+        [each.part for each in best],
     )
 
 
