@@ -220,6 +220,7 @@ def test_a_bucket_of_s3_is_compared_by_its_listing_alone(
     assert b"OFTHETEST" not in written
 
 
+@pytest.mark.slow
 def test_many_objects_are_listed_page_by_page_and_faults_pass(
     tmp_path: Path, tiny: TinyEncoder, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +256,7 @@ def test_many_objects_are_listed_page_by_page_and_faults_pass(
         assert library.index().updated == 1
 
 
+@pytest.mark.slow
 def test_a_bucket_or_server_that_is_gone_removes_nothing(
     tmp_path: Path, tiny: TinyEncoder, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,6 +274,7 @@ def test_a_bucket_or_server_that_is_gone_removes_nothing(
         assert len(library) == 3
 
 
+@pytest.mark.slow
 def test_a_public_bucket_needs_no_keys(
     tmp_path: Path, tiny: TinyEncoder, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,6 +291,7 @@ def test_a_public_bucket_needs_no_keys(
         assert library.index("s3://pictures/photos").added == 3
 
 
+@pytest.mark.slow
 def test_threads_find_out_at_once_that_nobody_signs_in(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

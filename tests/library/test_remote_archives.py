@@ -137,6 +137,7 @@ def test_an_archive_that_may_not_be_read_is_an_error(
         assert library.roots() == []
 
 
+@pytest.mark.slow
 def test_a_packed_archive_that_is_too_large_to_be_kept_is_read_twice(
     tmp_path: Path, tiny: TinyEncoder, served: tuple[str, Count], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,6 +98,7 @@ def test_rows_name_files_next_to_their_table(
         assert {(each.uri, each.reason) for each in report.failures} == {
             ("goods/outside/other.png", "outside"), ("goods/img/gone.png", "missing"),
         }  # fmt: skip
+        assert any(each.message == "There is no such file" for each in report.failures)
         (root,) = library.roots()
         assert (root.name, root.kind) == ("goods", "table")
         record = library.search("fields.price:>4 green", k=1)[0].record
@@ -122,6 +123,7 @@ def test_rows_name_files_next_to_their_table(
         assert len(library) == 3
 
 
+@pytest.mark.slow
 def test_a_folder_of_parquet_is_a_data_set(
     tmp_path: Path, tiny: TinyEncoder, memory: Memory
 ) -> None:
@@ -140,11 +142,16 @@ def test_a_folder_of_parquet_is_a_data_set(
     with pixseek.open(tmp_path / "lib") as library:
         assert library.original(library.find(record.uri)) == picture("red")
         assert library.index("memory://hub/birds").unchanged == 4
+        # A shard that changes lets the pictures of others be.
+        more = in_parquet([picture("white"), picture("black")])
+        memory["/hub/birds/train-00001-of-00002.parquet"] = more
+        report = library.index()
+        assert (report.unchanged, report.updated, report.added) == (3, 1, 1)
         memory["/hub/birds/train-00001-of-00002.parquet"] = b"PAR1 cut off"
         (failure,) = library.index().failures
         assert failure.reason == "damaged"
         assert "train-00001-of-00002.parquet" in failure.message
-        assert len(library) == 4
+        assert len(library) == 5
 
 
 def test_a_table_elsewhere_without_images_or_in_another_layout_makes_no_root(
@@ -163,6 +170,7 @@ def test_a_table_elsewhere_without_images_or_in_another_layout_makes_no_root(
         assert library.index("memory://b", read_as="folder").added == 1
 
 
+@pytest.mark.slow
 def test_a_table_here_names_images_in_a_bucket(
     tmp_path: Path, tiny: TinyEncoder, memory: Memory
 ) -> None:

@@ -63,6 +63,10 @@ class Chain:
         name, local = self._at(number)
         return self._tables[name].picture(local)
 
+    def part_of(self, number: int) -> int:
+        """Return which file has a row; see `Table.part_of`."""
+        return max(n for n, first in enumerate(self._first) if first <= number)
+
     def key_of(self, number: int) -> str:
         """Return the file and the number of the row in it."""
         name, local = self._at(number)
@@ -76,7 +80,7 @@ class Chain:
         return None
 
     def _at(self, number: int) -> tuple[str, int]:
-        at = max(n for n, first in enumerate(self._first) if first <= number)
+        at = self.part_of(number)
         # An empty table begins where the next one does.
         return list(self._tables)[at], number - self._first[at]
 

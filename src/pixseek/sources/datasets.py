@@ -65,6 +65,9 @@ class _Folder:
         assert self._layout.rows is not None
         return self._layout.rows(self._path, self._found, self._images)
 
+    def part_of(self, number: int) -> int:
+        return 0
+
     def picture(self, number: int) -> bytes | str | None:
         return None
 

@@ -191,7 +191,12 @@ class BucketImages:
 
     def read(self, relative: str, size: int = 0) -> bytes:
         """Return the content of a file; see `RowImages.read`."""
-        found = self._source.fetch(Candidate(f"{self._root}/{relative}", Stamp(size, 0)))
+        try:
+            found = self._source.fetch(Candidate(f"{self._root}/{relative}", Stamp(size, 0)))
+        except ImageError as error:
+            if error.reason == "missing":
+                raise missing(relative, self.where) from error
+            raise
         assert isinstance(found.content, bytes)
         return found.content
 

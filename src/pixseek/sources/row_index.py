@@ -151,6 +151,11 @@ class RowIndex:
             ).fetchall()
         return [(number, _row(cells)) for number, cells in found]
 
+    def stamp_of_row(self, number: int) -> str:
+        """Return the stamp of the file that has a row: other shards of a data set may change."""
+        parts = self.stamp.split("\n")
+        return parts[min(self._table.part_of(number), len(parts) - 1)]
+
     def reference(self, rows: Sequence[tuple[int, Row]]) -> tuple[int, Value]:
         """Return the path, URL or picture of an image, and the number of the row that has it."""
         for number, row in rows:

@@ -371,7 +371,7 @@ class RowSource:
             stamp, differs = state
             return Candidate(uri, stamp, version=f"{version}\0{differs}")
         if isinstance(reference, Blob) and not reference.digest:
-            version = f"{version}\0{index.stamp}"  # the bytes are somewhere in the file
+            version = f"{version}\0{index.stamp_of_row(rows[0][0])}"  # they are somewhere in there
         return Candidate(uri, Stamp(0, 0), version=version)
 
     def _others(self, rows: Sequence[tuple[int, Row]], index: RowIndex) -> Iterator[Failure]:

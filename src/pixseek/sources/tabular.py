@@ -92,6 +92,10 @@ class Table(Protocol):
         """
         ...
 
+    def part_of(self, number: int) -> int:
+        """Return which of the files has a row, counted from 0."""
+        ...
+
     def picture(self, number: int) -> bytes | str | None:
         """Return the picture in a row, or the path that stands in its place; None for neither.
 
@@ -134,6 +138,10 @@ class OneFile:
     def files(self) -> Sequence[Location]:
         """The file alone."""
         return (self.file,)
+
+    def part_of(self, number: int) -> int:
+        """Return 0: there is one file."""
+        return 0
 
     def picture(self, number: int) -> bytes | str | None:
         """Return none: rows have all that the table has."""
