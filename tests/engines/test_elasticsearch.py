@@ -269,6 +269,49 @@ def test_other_indexes_are_left_alone(url: str, name: str, running: Running) -> 
 
 
 @pytest.mark.slow
+def test_a_library_of_another_kind_of_server_is_not_written(
+    url: str, kind: str, running: Running, name: str
+) -> None:
+    """Both take the same records, but the vectors that one can search the other does not find."""
+    with ensured(url) as engine:
+        engine.put([Record("a", "r/a")], random_unit(1))
+    for scheme in {"elasticsearch", "opensearch", "escloud"} - {kind}:
+        with pytest.raises(EngineError, match=r"(?i)the server is not|was not made for"):
+            open_engine(running.engine(name, "", scheme))
+
+
+@pytest.mark.slow
+def test_a_document_of_another_program_in_the_library_is_named(
+    url: str, running: Running, name: str
+) -> None:
+    with ensured(url) as engine:
+        engine.put([Record("a", "r/a")], random_unit(1))
+        body, refresh = {"hello": 1}, {"refresh": "true"}
+        web.put(f"{running.url}/{name}/_doc/theirs", json=body, params=refresh).raise_for_status()
+        with pytest.raises(EngineError, match=r"(?s)pixseek did not write: theirs in .*Delete it"):
+            list(engine.known())
+
+
+@pytest.mark.slow
+def test_options_of_an_index_of_another_program_count(
+    kind: str, running: Running, name: str
+) -> None:
+    dialect = DIALECTS[kind]
+    vector = {**next(iter(dialect.types.values())), dialect.dims: DIM}
+    properties = {"v": vector, "file": {"type": "keyword"}}
+    body = {"settings": dialect.settings, "mappings": {"properties": properties}}
+    web.put(f"{running.url}/{name}", json=body).raise_for_status()
+    address = running.engine(name, "vector=v", kind)
+    for option in ("uri", "caption"):
+        with pytest.raises(EngineError, match=rf"(?s){option}=fil.*Did you mean 'file'"):
+            open_engine(f"{address}&{option}=fil")
+    for option, breadth in (("", 100), ("&breadth=30", 30)):
+        with open_engine(f"{address}&uri=file{option}") as engine:
+            (found,) = engine.nearest(random_unit(1), 5)
+            assert found.reach == Reach(False, breadth)
+
+
+@pytest.mark.slow
 def test_indexes_that_refuse_say_so_at_once(
     url: str, name: str, running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:

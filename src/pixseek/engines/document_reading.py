@@ -13,6 +13,7 @@ from pixseek import filters
 from pixseek.engines import columns, rules
 from pixseek.engines.rules import Answer
 from pixseek.engines.store import (
+    Choosing,
     Counting,
     Document,
     Reaching,
@@ -247,7 +248,7 @@ class Reader:
         """Return how far the store looks for the k nearest."""
         if self._store.capabilities.exact:
             return Reach(True, total)
-        if not isinstance(self._store, Reaching):
+        if not isinstance(self._store, Choosing):
             return Reach(False)
         breadth = self._store.reach(space, k, native)
         return Reach(True, total) if breadth is None else Reach(False, breadth)

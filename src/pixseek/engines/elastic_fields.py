@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pixseek import filters
-from pixseek.engines import columns, facets
+from pixseek.engines import columns, facets, remote
 from pixseek.engines.elastic_dialects import Dialect
 from pixseek.engines.stems import stemmed
 from pixseek.engines.store import ABSENT, Document
@@ -188,8 +188,20 @@ def document_of(hit: Mapping[str, Any], dim: int) -> Document:
     """Return a document that was read with `RECORD`, and its vectors if they were read."""
     number = hit.get("_seq_no")
     version = None if number is None else (number, hit["_primary_term"])
-    source = hit["_source"]
+    source = source_of(hit)
     return Document(record_of(source), vectors_of(source, dim), version)
+
+
+def source_of(hit: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what was read of a document.
+
+    Raises:
+        EngineError: another program wrote it.
+    """
+    source: Mapping[str, Any] = hit.get("_source", {})
+    if "record" not in source:
+        raise remote.not_ours(hit["_id"], hit["_index"])
+    return source
 
 
 def record_of(source: Mapping[str, Any]) -> Record:

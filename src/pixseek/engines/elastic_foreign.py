@@ -25,8 +25,8 @@ from pixseek.engines.elastic_server import Refusal, Server
 from pixseek.engines.elastic_words import counting, total
 from pixseek.engines.foreign import MODEL, ReadOnly, is_fulfilled, is_scalar, unit
 from pixseek.engines.remote import Remote
-from pixseek.engines.store import Document, Row, Store
-from pixseek.errors import CapabilityError, EngineError
+from pixseek.engines.store import Choosing, Document, Row, Store
+from pixseek.errors import CapabilityError, EngineError, unknown
 from pixseek.types import (
     WHOLE,
     Capabilities,
@@ -62,10 +62,12 @@ class ForeignStore(ReadOnly):
         self._server = Server(at)
         self._dialect = dialect
         self.text_model: str = at.options.get("text_model", "")
+        self._breadth: int = at.options.get("breadth", 0)
         self._index = at.name
         self._field: str = at.options["vector"]
         try:
-            mapping = self._mapping()
+            whole = self._mapping()
+            mapping = whole.get("properties", {})
             told = mapping.get(self._field, {})
             if "dims" not in told and "dimension" not in told:
                 raise EngineError(
@@ -79,6 +81,15 @@ class ForeignStore(ReadOnly):
                 what: at.options.get(what, next((n for n in usual if n in mapping), ""))
                 for what, usual in _USUAL.items()
             }
+            # Without dynamic mapping a document may hold fields that the mapping does not name.
+            is_dynamic = str(whole.get("dynamic", True)).lower() in ("true", "strict")
+            for option, field in self._named.items():
+                if field and field not in mapping and is_dynamic:
+                    raise EngineError(
+                        "the index has no such field",
+                        f"{self.name}, {option}={field}",
+                        unknown("field", field, mapping),
+                    )
             self._whole: Any = self._source_with_vectors()
         except BaseException:
             self._server.close()
@@ -91,7 +102,7 @@ class ForeignStore(ReadOnly):
             raise EngineError(
                 "the server has no such index", self.name, "Check its name: GET /_cat/indices"
             )
-        found: Mapping[str, Any] = next(iter(answer.values()))["mappings"].get("properties", {})
+        found: Mapping[str, Any] = next(iter(answer.values()))["mappings"]
         return found
 
     def _source_with_vectors(self) -> Any:
@@ -189,6 +200,9 @@ class ForeignStore(ReadOnly):
 
     # -------------------------------------------------------------- search
 
+    def reach(self, space: Space, k: int, where: Filter | None) -> int:
+        return min(WINDOW, max(k, self._breadth or max(100, 2 * k)))
+
     def nearest(
         self, space: Space, vectors: Vectors, k: int, where: Filter | None
     ) -> list[list[Row]]:
@@ -196,7 +210,7 @@ class ForeignStore(ReadOnly):
         if not is_fulfilled(where):
             return [[] for _ in vectors]
         # More than k, and ranked here: the index may be quantised, or its score no cosine.
-        wide = min(WINDOW, max(100, 2 * k))
+        wide = self.reach(space, k, where)
         bodies = []
         for each in vectors.astype(np.float64).round(8).tolist():
             body = self._dialect.nearest(self._field, each, wide, wide, None)
@@ -233,5 +247,5 @@ class ForeignStore(ReadOnly):
         return Document(record, vector)
 
 
-def _conforms(store: ForeignStore) -> Store:
-    return store  # checked by mypy
+def _conforms(store: ForeignStore) -> tuple[Store, Choosing]:
+    return store, store  # checked by mypy

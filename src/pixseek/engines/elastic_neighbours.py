@@ -121,10 +121,11 @@ def _scored(query: Any, hits: Sequence[Any]) -> list[Row]:
     wanted = query.astype(np.float64)
     rows = dict[str, Row]()
     for hit in hits:
-        stored = hit["_source"]["record"]
+        source = fields.source_of(hit)
+        stored = source["record"]
         if stored["id"] in rows:
             continue
-        vectors = fields.vectors_of(hit["_source"], len(query))
+        vectors = fields.vectors_of(source, len(query))
         # Not by a matrix product, in which equal rows may differ in their last bits.
         scores = (vectors.astype(np.float64) * wanted).sum(axis=1)
         best = int(scores.argmax())

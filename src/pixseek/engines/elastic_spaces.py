@@ -16,6 +16,7 @@ from pixseek.engines.elastic_dialects import Dialect, Query
 from pixseek.engines.elastic_memory import Mark, Memory
 from pixseek.engines.elastic_server import Server
 from pixseek.engines.remote import Remote
+from pixseek.engines.strangers import mistaken_for
 from pixseek.errors import CapabilityError, EngineError, LibraryFormatError
 from pixseek.types import Space
 
@@ -34,6 +35,7 @@ class ElasticSpaces:
             dialect: of the server.
         """
         self.name = at.shown
+        self._at = at
         self._server = Server(at)
         self._dialect = dialect
         self._active = at.name
@@ -62,8 +64,11 @@ class ElasticSpaces:
         if (begun := self._memory.begun) is not None:
             return list(begun.spaces)
         # A closed index is no less the active one; what reads it says that it is closed.
-        what = "expand_wildcards=open,closed&filter_path=*.aliases,*.mappings._meta"
-        path = f"/{self._alias('*')}?{what}"
+        kind = f"mappings.properties.{self._dialect.vector}.type"
+        path = (
+            f"/{self._alias('*')}?expand_wildcards=open,closed"
+            f"&filter_path=*.aliases,*.mappings._meta,*.{kind}"
+        )
         active, others = list[Space](), list[Space]()
         name = ""
         for index, about in sorted((self._server.ask("GET", path) or {}).items()):
@@ -78,6 +83,7 @@ class ElasticSpaces:
                     f"{self.name} ({index})",
                     "Update pixseek: pip install -U pixseek",
                 )
+            self._check_vectors(index, about["mappings"].get("properties", {}))
             space = Space(meta["fingerprint"], meta["dim"], meta["model"])
             if self._active in about.get("aliases", {}):
                 name = index
@@ -88,6 +94,22 @@ class ElasticSpaces:
         found = remote.active_first(active, others, self.name, self._size, by_hand)
         self._memory.learn_spaces(found, name)
         return found
+
+    def _check_vectors(self, index: str, properties: Mapping[str, Any]) -> None:
+        """Check that an index is of this dialect: another would accept records and not find them.
+
+        Raises:
+            EngineError: it is not.
+        """
+        wanted = next(iter(self._dialect.types.values()))["type"]
+        found = properties.get(self._dialect.vector, {}).get("type", "missing")
+        if found != wanted:
+            raise mistaken_for(self._at, known=True) or EngineError(
+                f"the library's index was not made for {self._at.engine}",
+                f"{self.name} ({index})",
+                f"Write the scheme it was made with, such as opensearch+http(s)://. Its field "
+                f"{self._dialect.vector} is {found}, not {wanted}.",
+            )
 
     def _size(self, space: Space) -> int:
         answer = self._server.ask("GET", f"/{self._alias(mark_of(space))}/_count", absent=404)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 from pixseek.engines.elastic_dialects import Query
-from pixseek.engines.elastic_fields import BARE
+from pixseek.engines.elastic_fields import BARE, source_of
 from pixseek.engines.stems import stemmed
 from pixseek.engines.words import alternatives
 from pixseek.types import WordMatch, WordMatches
@@ -103,7 +103,7 @@ def told(words: Sequence[str], k: int, answers: Sequence[Any]) -> WordMatches:
         best *= sum(weights) / sum(weights[n] for n in _held(hits[0][1]))
     matches = tuple(
         WordMatch(
-            hit["_source"]["record"]["id"],
+            source_of(hit)["record"]["id"],
             min(1.0, max(hit["sort"][0] / best, 1e-9)),
             whole,
             _held(hit),

@@ -338,6 +338,15 @@ def space_of(about: Mapping[str, Any], newest: int, subject: str) -> Space:
     return Space(about["fingerprint"], about["dim"], about["model"])
 
 
+def not_ours(id_: object, place: str) -> EngineError:
+    """Return the error about a document that another program wrote into a library."""
+    return EngineError(
+        "the library holds a document that pixseek did not write",
+        f"{id_} in {place}",
+        "Delete it there, and let other programs write elsewhere.",
+    )
+
+
 def refused(failed: Sequence[tuple[str, EngineError]], of: int) -> EngineError:
     """Return the error about records that a server did not take, with the first of the reasons."""
     id_, said = failed[0]

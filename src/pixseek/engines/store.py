@@ -322,11 +322,8 @@ class Counting(Protocol):
 
 
 @runtime_checkable
-class Reaching(Protocol):
-    """A store whose index finds only some of the nearest.
-
-    Of other stores that are not `capabilities.exact` all documents are read to score them all.
-    """
+class Choosing(Protocol):
+    """A store whose index chooses from a number of candidates that is known."""
 
     def reach(self, space: Space, k: int, where: Filter | None) -> int | None:
         """Return from how many candidates, in each shard, `nearest` chooses the k nearest.
@@ -334,6 +331,14 @@ class Reaching(Protocol):
         None if it scores all documents that fulfil the condition, because they are few.
         """
         ...
+
+
+@runtime_checkable
+class Reaching(Choosing, Protocol):
+    """A store whose index finds only some of the nearest, and which can score all documents.
+
+    Of other stores that are not `capabilities.exact` all documents are read to score them all.
+    """
 
     def nearest_exactly(
         self, space: Space, vectors: Vectors, k: int, where: Filter | None
