@@ -92,6 +92,7 @@ def test_a_video_plays_from_the_moment_that_was_found(
     current = page.locator(".strip [aria-current=true]")
     assert current.get_attribute("data-part") == "2"
     assert re.match("0:10–0:15, (strong|likely) match", current.get_attribute("aria-label"))
+    assert "/clip?part=2" in page.get_by_role("link", name="Save this moment").get_attribute("href")
     page.locator(".strip button").first.focus()
     page.keyboard.press("Enter")
     page.wait_for_function(

@@ -118,3 +118,31 @@ def test_a_clip_is_the_video_or_the_moving_part_of_a_photo(
     assert client.get(f"/api/images/{record.id}/clip").status_code == 404
     photo = client.get("/api/search", params={"q": "type:image"}).json()["hits"][0]
     assert client.get(f"/api/images/{photo['id']}/clip").status_code == 404
+
+
+@pytest.mark.slow
+def test_a_shot_is_cut_out_and_sent_to_be_saved(
+    library: Library, photos: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("av", reason="av is not installed")
+    import films
+
+    films.film(photos / "a party.mp4", (("red", 2.0), ("green", 2.0)), gop=10, sound=True)
+    library.index(photos)
+    (hit,) = library.search("green type:video")
+    client, there = serve(), f"/api/images/{hit.id}/clip"
+    answer = client.get(there, params={"part": 1})
+    assert answer.status_code == 200
+    assert answer.headers["content-disposition"] == (
+        "attachment; filename*=UTF-8''a%20party%200m02s-0m04s.mp4"
+    )
+    (photos.parent / "clip.mp4").write_bytes(answer.content)
+    from pixseek import video
+
+    about, _ = video.probe(video.Source(photos.parent / "clip.mp4"))
+    assert about.has_audio and about.duration_s == pytest.approx(2, abs=0.4)
+    assert client.get(there, params={"part": 7}).status_code == 422
+    photo = next(each for each in library.records() if not each.is_video)
+    assert client.get(f"/api/images/{photo.id}/clip", params={"part": 0}).status_code == 422
+    monkeypatch.setattr("pixseek.server.films.MOST_CUT_S", 1.0)
+    assert "too long" in client.get(there, params={"part": 1}).json()["problem"]

@@ -1,14 +1,28 @@
-"""What the viewer needs to play a video: its shots, and which of them a query finds."""
+"""What the viewer needs to play a video: its shots, which of them a query finds, and clips."""
 
 from __future__ import annotations
 
+import os
+import tempfile
+import threading
 from typing import Any
+from urllib.parse import quote
 
+from pixseek.errors import QueryError
+from pixseek.library import Library
+from pixseek.library.surfaces import OpenFile
 from pixseek.server.markup import escape
+from pixseek.server.problems import Refused
 from pixseek.types import Hit, Part, Record, Strength
 
 #: Shots of the strip, at most: those that match, best first, then others evenly over the video.
 MOST = 80
+
+#: Seconds of a shot that is cut out for a client, at most.
+MOST_CUT_S = 600.0
+
+#: Shots that are cut out at once.
+_CUTS = threading.BoundedSemaphore(2)
 
 
 def film_of(record: Record, hit: Hit | None) -> dict[str, Any] | None:
@@ -68,6 +82,41 @@ def picture(record: Record, moment: Part, there: str, of: str, alt: str) -> str:
         f'<video controls playsinline preload=metadata poster="{small}" src="{source}" '
         f'{sides} aria-label="{alt}"></video>'
     )
+
+
+def cut_out(library: Library, record: Record, place: int) -> tuple[OpenFile, str]:
+    """Cut a shot out of a video, as `Library.cut` does without encoding it again.
+
+    Args:
+        library: holds the video.
+        record: of the video.
+        place: of the shot among the parts of the record.
+
+    Returns:
+        The file, which has no name any more, and the header that names it.
+
+    Raises:
+        Refused: too many are being cut out.
+        QueryError: it is not a shot, is too long, or the video is not there now.
+        SourceError, ImageError: the clip can't be written, or the video not be read.
+    """
+    part = record.parts[place] if place < len(record.parts) else None
+    if part is None or part.kind != "shot":
+        raise QueryError("This is not a shot of a video", f"{record.uri} part={place}",
+                         "Its shots are in `shots` of the image.")  # fmt: skip
+    if (part.end_s or 0.0) - (part.start_s or 0.0) > MOST_CUT_S:
+        raise QueryError("The shot is too long to be cut out here", record.uri,
+                         f"Up to {MOST_CUT_S / 60:g} minutes; download the video.")  # fmt: skip
+    if not _CUTS.acquire(blocking=False):
+        raise Refused(503, "busy", "Too many clips are being cut out", "",
+                      "Try again in a second.", {"Retry-After": "1"})  # fmt: skip
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = library.cut(record, part, folder).path
+            file = OpenFile(os.open(path, os.O_RDONLY))
+            return file, f"attachment; filename*=UTF-8''{quote(path.name)}"
+    finally:
+        _CUTS.release()
 
 
 def _shown(shots: list[Part], best: Part | None, matching: list[Part]) -> list[Part]:

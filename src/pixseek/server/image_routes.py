@@ -26,6 +26,7 @@ from pixseek.server import shapes
 from pixseek.server.answers import Answer, json_answer
 from pixseek.server.documents import answers, files, having, list_of, problems
 from pixseek.server.exports import FORMATS, Format, exported
+from pixseek.server.films import cut_out
 from pixseek.server.guard import is_head, may_write
 from pixseek.server.pictures import SIZES
 from pixseek.server.problems import Refused
@@ -84,6 +85,19 @@ class PreviewGiven(LibraryGiven):
     part: Annotated[
         Annotated[int, WHOLE] | None,
         Parameter(ge=0, description="The shot of a video by its place among the record's parts."),
+    ] = None
+
+
+class ClipGiven(LibraryGiven):
+    """The video that is meant, or a shot of it."""
+
+    part: Annotated[
+        Annotated[int, WHOLE] | None,
+        Parameter(
+            ge=0,
+            description="A shot by its place among the record's parts, which is cut out at the key "
+            "frame before it and sent to be saved; all of the video if missing.",
+        ),
     ] = None
 
 
@@ -244,12 +258,16 @@ def routes(server: Server) -> APIRouter:
             304: {"description": "It is as you have it."},
         },
     )
-    def clip(
-        image_id: str, given: Annotated[LibraryGiven, Parameter()], request: Request
-    ) -> Answer:
-        """Return the video of a record, or the range of its bytes that is asked for."""
+    def clip(image_id: str, given: Annotated[ClipGiven, Parameter()], request: Request) -> Answer:
+        """Return the video of a record, or the range of its bytes that is asked for; or a shot."""
         record = found(image_id, given.library)
-        file = moving(server.named(given.library).library, record)
+        library = server.named(given.library).library
+        if given.part is not None:
+            cut, name = cut_out(library, record, given.part)
+            answer = sent(image_id, cut, request, "application/octet-stream", False)
+            answer.headers["Content-Disposition"] = name
+            return answer
+        file = moving(library, record)
         shown = originals_media(record) if record.is_video else ("video/mp4", True)
         return sent(image_id, file, request, *shown)
 

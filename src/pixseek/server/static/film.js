@@ -71,14 +71,19 @@ export function play(app, record, about) {
 	const strip = h("div", { class: "strip", role: "group", "aria-label": t("film_shots") });
 	const line = h("div", { class: "line", "aria-hidden": "true" });
 	const screen = h("div", { class: "screen" }, video, still);
-	const element = h("div", { class: "film" }, screen, line, strip);
+	const save = h("a", { class: "save", download: "" }, t("film_save"));
+	const element = h("div", { class: "film" }, screen, save, line, strip);
 	shown = { app, id: record.id, key, element, video };
 	const total = record.duration_s || film.shots.at(-1).end;
 	const best = film.shots.find(({ part }) => part === film.part);
 
 	let isBroken = false;
+	const at = (each) => {
+		for (const one of strip.children) one.ariaCurrent = one === shot(each?.part) ? "true" : null;
+		save.href = address(`${of}clip`, { part: (each || film.shots[0]).part, ...library });
+	};
 	const go = (each, plays = true) => {
-		for (const one of strip.children) one.ariaCurrent = one === shot(each.part) ? "true" : null;
+		at(each);
 		if (isBroken) still.src = frame(each.part);
 		else {
 			video.currentTime = each.start;
@@ -99,8 +104,7 @@ export function play(app, record, about) {
 	line.append(now);
 	video.ontimeupdate = () => {
 		now.style.left = `${(100 * video.currentTime) / total}%`;
-		const here = film.shots.findLast(({ start }) => start <= video.currentTime + 0.05);
-		for (const one of strip.children) one.ariaCurrent = one === shot(here?.part) ? "true" : null;
+		at(film.shots.findLast(({ start }) => start <= video.currentTime + 0.05));
 	};
 	// Keys of a player are its own, except those that leave it.
 	video.onkeydown = (event) => event.key !== "Escape" && event.stopPropagation();
@@ -121,6 +125,7 @@ export function play(app, record, about) {
 		video.poster = frame((best || film.shots[0]).part);
 		video.src = `${address(`${of}${film.source}`, library)}#t=${(best?.start || 0).toFixed(3)}`;
 		document.querySelector("#viewer .middle").append(element);
+		at(best);
 		if (best) strip.querySelector("[data-part]") && go(best, false);
 		shot(film.part)?.scrollIntoView({ block: "nearest", inline: "center" });
 	};
@@ -128,7 +133,7 @@ export function play(app, record, about) {
 		// A photo with a moving part is looked at first.
 		element.replaceChildren(button("play", t("film_play"), () => {
 			element.classList.remove("waits");
-			element.replaceChildren(screen, line, strip);
+			element.replaceChildren(screen, save, line, strip);
 			open();
 			video.play().catch(() => toast(t("film_unplayable")));
 		}, { word: true }));
