@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from pixseek import filters
 from pixseek.images import COLOUR_NAMES
 from pixseek.library import Library
 from pixseek.metadata import seen
+from pixseek.search.language import filter_of
 from pixseek.server.facts import facts_of, is_web_address, other_facts, reasons_of, size_text
 from pixseek.server.texts import languages
 from pixseek.types import Reason, Record, Stamp, TextLine
@@ -62,6 +64,7 @@ def test_facts_in_english_and_german() -> None:
         "Place": "Arezzo, Italy",
         "Position": "43.46716, -11.88540",
         "Nearby": "Photos within 2 km",
+        "Person": "Ann",
         "Camera": "Canon EOS R6",
         "Exposure": "50 mm · f/2.8 · 1/250 s · ISO 100",
         "Size": "4,032 × 3,024 px (12.2 MP)",
@@ -206,3 +209,16 @@ def test_both_languages_have_the_same_texts() -> None:
     for part in ("facts", "status"):
         assert set(EN.words[part]) == set(DE.words[part]), part
     assert set(EN.words) == set(DE.words)
+
+
+def test_people_and_albums_lead_to_all_of_their_images() -> None:
+    album = 'Lake "trip"'
+    fields = {"people": "Ann; Bo", "albums": f"{album}; Best of 2021"}
+    record = Record("i", "Photos/sea.jpg", fields=fields)
+    found = [each for each in facts_of(record, EN) if each.name in ("Person", "Album")]
+    assert [each.text for each in found] == ["Ann", "Bo", album, "Best of 2021"]
+    other = Record("j", "Photos/land.jpg", fields={"people": "Cy", "albums": "Lake"})
+    for each in found:
+        only = filter_of(each.query)
+        assert filters.matches(only, record), each
+        assert not filters.matches(only, other), each

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from PIL import Image
@@ -284,3 +287,24 @@ def test_groups_of_a_similar_image_and_of_a_posted_query(client: Any) -> None:
         for path in ("search", "layout"):
             answer = client.get(f"/api/{path}", params={"q": "red", "group_by": field})
             assert answer.status_code == 422, answer.text
+
+
+@pytest.mark.slow
+def test_the_link_of_a_group_leads_to_its_library_and_keeps_the_search(
+    serve: Serve, library: Library, tmp_path: Path
+) -> None:
+    draw(tmp_path / "more" / "deep" / "red.png", "red", 7)
+    other = pixseek.open(tmp_path / "lib2")
+    other.index(tmp_path / "more")
+    client = serve(libraries={"photos": library, "more": other})
+    params = {"q": "red", "library": "more", "group_by": "folder", "sort": "name", "facets": "1"}
+    page = client.get("/", params=params).text
+    (link,) = re.findall(r'<a class=others href="([^"]+)"', page)
+    asked = parse_qs(urlsplit(html.unescape(link)).query)
+    assert asked == {"q": ['red folder:="deep"'], "library": ["more"], "sort": ["name"]}
+    del params["facets"]
+    ids = layout(client, **params)["ids"]
+    del params["sort"]
+    given = {**params, "ids": ",".join(ids)}
+    (group,) = client.get("/api/groups", params=given).json()["groups"]
+    assert (group["group"], group["others"]) == ("deep", 0)

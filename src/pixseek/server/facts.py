@@ -22,7 +22,7 @@ _PLACED = frozenset(
         "taken_at", "taken_precision", "caption", "tags", "rating", "placeholder", "colours",
         "camera_make", "camera_model", "camera", "lens", "focal_length_mm", "aperture",
         "exposure_s", "iso", "latitude", "longitude", "place", "turned", "text_seen",
-        "text_seen_by", "duration_s",
+        "text_seen_by", "duration_s", "people", "albums",
     )
 )  # fmt: skip
 
@@ -73,6 +73,10 @@ def facts_of(record: Record, texts: Texts) -> list[Fact]:
             f"#map=14/{where}",
         )  # fmt: skip
         add("near", t("near_text"), f"near:{latitude:.4f},{longitude:.4f},2")
+    for person in str(plain.get("people", "")).split("; "):
+        add("person", person, f"person:{_quoted(person)}")
+    for album in str(plain.get("albums", "")).split("; "):
+        add("album", album, f"albums:~{_quoted(f'*{album}*')}")
     camera = " ".join(str(plain[n]) for n in ("camera_make", "camera_model") if n in plain)
     add("camera", camera, f"camera:{_quoted(camera)}")
     lines = [each.text for each in described(record).text_seen]
