@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,6 +88,28 @@ def test_a_folder_of_a_repository_is_listed_read_and_compared_by_its_digests(
         with pytest.raises(SourceVanishedError, match="nothing at this address"):
             library.index("hf://datasets/ann/planes")
         assert len(library) == 3
+
+
+def test_a_run_over_a_repository_that_was_stopped_goes_on(
+    tmp_path: Path, tiny: TinyEncoder, birds: Hub
+) -> None:
+    for number in range(20):
+        birds.put(f"photos/{number:02}.png", picture("red", 40 + number))
+    stop = threading.Event()
+
+    def after_some(progress: pixseek.Progress) -> None:
+        if progress.stage == "index" and progress.done >= 4:
+            stop.set()
+
+    with pixseek.open(tmp_path / "lib") as library:
+        report = library.index("hf://datasets/ann/birds", stop=stop, on_progress=after_some)
+        held = len(library)
+        assert report.stopped and 4 <= held < 20
+        birds.count.clear()
+        report = library.index()
+        assert (report.unchanged, report.added, report.failures) == (held, 20 - held, ())
+    read = [path for _, path in birds.count.requests if "/resolve/" in path]
+    assert len(set(read)) == len(read) == 20 - held
 
 
 def test_a_data_set_and_an_archive_of_the_hub_are_read_by_parts(

@@ -184,8 +184,9 @@ def test_another_library_in_the_place_of_a_trusted_one_asks(
 # ------------------------------------------------------------------ what a library reaches for
 
 
-def root_at(where: Path | str, kind: str = "folder") -> Change:
-    return lambda ledger: ledger.set_root(Root("else", str(where), kind=kind), relative=False)
+def root_at(where: Path | str, kind: str = "folder", **options: str) -> Change:
+    root = Root("else", str(where), kind=kind, options=options)
+    return lambda ledger: ledger.set_root(root, relative=False)
 
 
 @pytest.mark.parametrize(
@@ -200,6 +201,8 @@ def root_at(where: Path | str, kind: str = "folder") -> Change:
             "follow links that lead out of",
         ),
         (root_at("s3://bucket/photos", "s3"), "read images from s3://bucket/photos"),
+        (root_at("goods.csv", "table", images="s3://bucket/x"), "read images from s3://bucket/x"),
+        (root_at("goods.csv", "table", images="/private/x"), "/private/x"),
         (lambda ledger: ledger.set("model", "someone/unknown-model"), "someone/unknown-model"),
         (
             lambda ledger: ledger.set("models", {"f": {"model": "demo", "texts": "some/texts"}}),

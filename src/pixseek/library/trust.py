@@ -233,8 +233,7 @@ class Gate:
         if hint and _place(hint) != _place(engine or ""):
             would.append(_would_open(hint))
         roots = ledger.roots()
-        named = [each for root in roots for each in (root.where, str(root.options.get("images")))]
-        if urls := [redacted(each) for each in named if "://" in each]:
+        if urls := [redacted(each) for each in _places(roots) if "://" in each]:
             would.append(f"It would read images from {_listed(urls)}.")
         if links := self._links():
             would.append(links)
@@ -402,11 +401,19 @@ def _owner(folder: Path) -> str:
 
 
 def _outside(folder: Path, roots: Iterable[Root]) -> Iterator[str]:
-    """Yield the roots that do not lie in the folder that a library is next to."""
+    """Yield the places of roots that do not lie in the folder that a library is next to."""
     own = os.path.realpath(folder.parent)
+    for place in _places(roots):
+        if "://" not in place and not _is_below(os.path.realpath(place), own):
+            yield place
+
+
+def _places(roots: Iterable[Root]) -> Iterator[str]:
+    """Yield where roots are, and where the images are that the rows of tables name."""
     for root in roots:
-        if root.is_local and not _is_below(os.path.realpath(root.where), own):
-            yield root.where
+        yield root.where
+        if images := root.options.get("images"):
+            yield str(images)
 
 
 def _models(ledger: Ledger) -> list[str]:
