@@ -27,6 +27,7 @@ from click.testing import CliRunner
 import pixseek
 from pixseek.cli import main
 from pixseek.engines.postgres import PostgresEngine, hnsw, migrations, open_postgres, spaces
+from pixseek.engines.postgres import search as search_of_postgres
 from pixseek.engines.postgres.connections import Connections
 from pixseek.engines.words import words_to_find
 from pixseek.errors import ConfigError, EngineError, LibraryError, LibraryFormatError, PixseekError
@@ -731,7 +732,9 @@ def test_an_index_that_many_vectors_are_added_to_is_dropped_and_built_again(
             assert found.reach == Reach(True, 1_000)
         assert list(other.build_indexes())[-1] == (1_000, 1_000)
         assert _built(postgres, "growing") == (1, True)
-        assert not engine.nearest(vectors[:1], 1)[0].reach.exact
+        assert engine.nearest(vectors[:1], 1)[0].reach == Reach(False, 500)
+        monkeypatch.setattr(search_of_postgres, "LARGE", 999)
+        assert engine.nearest(vectors[:1], 1)[0].reach == Reach(False, 1_000)
 
 
 def test_an_index_is_not_dropped_while_somebody_reads_for_long(

@@ -401,7 +401,7 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
             return [], total, Reach(True, total)
         visible = where and self._visible(at, where)
         among = search.scope(at.db, self._names, visible, count)
-        breadth = search.tune(at.db, k, self._breadth)
+        breadth = search.tune(at.db, k, self._breadth, among.records)
         exact = exact or among.records <= hnsw.INDEX_PARTS or not at.active.indexed
         answers = [
             search.nearest(at.db, self._names, at.active, query, k, among, exact=exact)

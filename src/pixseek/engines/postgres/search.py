@@ -28,6 +28,9 @@ LISTED = 20_000
 #: From how many candidates of the index hits are chosen, at least: with 200, a tenth of the vectors
 #: in groups of 50 near-copies hides one of 20 true hits among 100,000.
 BREADTH = 500
+#: In more records the index is searched as widely as pgvector can: among a million 500 candidates
+#: hold .976 of the nearest 10 (docs/engines-speed.md), among 300,000 .999.
+LARGE = 500_000
 #: The largest `hnsw.ef_search` that pgvector takes.
 MOST_BREADTH = 1000
 #: How many records are counted for the proportion of those that hold a word.
@@ -134,14 +137,15 @@ def nearest(
     return [each._replace(score=float(min(max(each.score, -1.0), 1.0))) for each in ranked], exact
 
 
-def tune(db: Any, k: int, breadth: int | None) -> int:
+def tune(db: Any, k: int, breadth: int | None, records: int) -> int:
     """Set how the k nearest are searched in this transaction.
 
     Args:
         db: in a transaction.
         k: at least 1.
         breadth: from how many candidates of the index they are chosen, as the library's address
-            asks for it; None for what suits k.
+            asks for it; None for what suits k and the number of records.
+        records: how many are searched.
 
     Returns:
         That number.
@@ -149,7 +153,8 @@ def tune(db: Any, k: int, breadth: int | None) -> int:
     # Without an iterative scan, a filter that few rows fulfil finds none: the index hands out its
     # nearest, and the filter drops them. A strict order leaves out rows that it finds late.
     db.execute("SET LOCAL hnsw.iterative_scan = relaxed_order")
-    wanted = min(max(2 * k, BREADTH) if breadth is None else breadth, MOST_BREADTH)
+    least = BREADTH if records <= LARGE else MOST_BREADTH
+    wanted = min(max(2 * k, least) if breadth is None else breadth, MOST_BREADTH)
     db.execute("SELECT set_config('hnsw.ef_search', %s, true)", [str(wanted)])
     # To compile a query that takes 50 ms takes longer.
     db.execute("SET LOCAL jit = off")
