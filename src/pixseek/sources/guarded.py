@@ -26,8 +26,8 @@ class _Connection(asyncio.Protocol):
     """Bytes that arrive, until they are read.
 
     All that has arrived is read at once. The client's own connections give each record of TLS,
-    16 kB, by itself, with several turns of the loop for each: twice the processor time in all
-    (docs/how-to/urls.md).
+    16 kB, by itself, with several turns of the loop for each: fetching took 6.7 ms of processor
+    time an image, and takes 3.5 (docs/how-to/urls.md).
     """
 
     def __init__(self) -> None:
