@@ -25,7 +25,14 @@ if TYPE_CHECKING:
 
 # Fields for programs, which are in the JSON only.
 _NOT_SHOWN = frozenset(
-    {"placeholder", "taken_from", "taken_precision", "pixseek.marks", "duration_s"}
+    {
+        "placeholder",
+        "taken_from",
+        "taken_precision",
+        "pixseek.marks",
+        "pixseek.motion",
+        "duration_s",
+    }
 )
 
 #: Shots whose times are listed.
