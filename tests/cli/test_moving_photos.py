@@ -30,6 +30,8 @@ def test_both_files_of_a_copy_are_moved(run: Run, tmp_path: Path) -> None:
     assert run("failures", "--paths").stdout == ""
     found = run("search", "blue", "-k", "1", "--paths").stdout
     assert found.strip().endswith("IMG_1.JPG")
+    shown = run("show", folder / "IMG_1.JPG").stdout
+    assert "motion" in shown and "pixseek.motion" not in shown
     moved = run("duplicates", "--move", tmp_path / "away", "--yes")
     assert "Moved 1 image." in moved.stdout
     assert sorted(path.name for path in (tmp_path / "away").rglob("IMG*")) == [
