@@ -109,7 +109,8 @@ def test_a_run_over_a_repository_that_was_stopped_goes_on(
         report = library.index()
         assert (report.unchanged, report.added, report.failures) == (held, 20 - held, ())
     read = [path for _, path in birds.count.requests if "/resolve/" in path]
-    assert len(set(read)) == len(read) == 20 - held
+    # What the first run had asked for ahead may have reached the server after it was stopped.
+    assert len(set(read)) == 20 - held <= len(read) <= 20 - held + 4
 
 
 def test_a_data_set_and_an_archive_of_the_hub_are_read_by_parts(

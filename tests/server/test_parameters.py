@@ -22,6 +22,24 @@ def test_every_address_refuses_an_unknown_parameter_by_its_name(client: Any) -> 
             assert is_problem(answer)
 
 
+def test_limits_of_numbers_stand_in_the_document(client: Any) -> None:
+    image = id_of(client, "red")
+    tried = 0
+    for path, methods in client.get("/api/openapi.json").json()["paths"].items():
+        for parameter in methods.get("get", {}).get("parameters", ()):
+            kinds = parameter["schema"].get("anyOf", [parameter["schema"]])
+            (number,) = [e for e in kinds if e.get("type") in ("integer", "number")] or [None]
+            if number is None:
+                continue
+            for value, limits in ((-(10**6), ("minimum", "enum")), (10**9, ("maximum", "enum"))):
+                there = path.replace("{image_id}", image)
+                answer = client.get(there, params={parameter["name"]: value})
+                if answer.status_code == 422 and "than or equal" in answer.json()["detail"]:
+                    tried += 1
+                    assert any(limit in number for limit in limits), (path, parameter["name"])
+    assert tried > 15
+
+
 def test_every_address_refuses_a_parameter_that_is_given_twice(client: Any) -> None:
     image = id_of(client, "red")
     tried = 0

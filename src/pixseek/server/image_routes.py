@@ -83,8 +83,8 @@ class PreviewGiven(LibraryGiven):
         ),
     ] = None
     part: Annotated[
-        Annotated[int, WHOLE] | None,
-        Parameter(ge=0, description="The shot of a video by its place among the record's parts."),
+        Annotated[int, Field(ge=0), WHOLE] | None,
+        Parameter(description="The shot of a video by its place among the record's parts."),
     ] = None
 
 
@@ -92,9 +92,8 @@ class ClipGiven(LibraryGiven):
     """The video that is meant, or a shot of it."""
 
     part: Annotated[
-        Annotated[int, WHOLE] | None,
+        Annotated[int, Field(ge=0), WHOLE] | None,
         Parameter(
-            ge=0,
             description="A shot by its place among the record's parts, which is cut out at the key "
             "frame before it and sent to be saved; all of the video if missing.",
         ),

@@ -54,7 +54,7 @@ export function createViewer(app) {
 	const acts = {
 		close, copy,
 		similar: () => app.seek(`id:${id}${app.at?.() || ""}`),
-		region: () => drawing().then(({ begin }) => begin()),
+		region: () => (region ? region.begin() : drawing().then(({ begin }) => begin())),
 		like: () => lean(true),
 		dislike: () => lean(false),
 		info: () => panel(),
