@@ -480,18 +480,35 @@ def test_links_of_a_page_lead_neither_out_of_its_folder_nor_in_circles(
         assert pages.count("/2022/more/") == 1
 
 
-def test_links_without_an_end_are_not_followed_and_said(tmp_path: Path, tiny: TinyEncoder) -> None:
+@pytest.mark.parametrize(("has_files", "depth"), [(True, 3), (False, 5)])
+def test_links_without_an_end_are_not_followed_and_said(
+    tmp_path: Path, has_files: bool, depth: int
+) -> None:
     pytest.importorskip("aiohttp")
     (tmp_path / "disk" / "a").mkdir(parents=True)
     (tmp_path / "disk" / "b").mkdir()
+    if has_files:
+        (tmp_path / "disk" / "red.png").write_bytes(b"")
     with web(tmp_path / "disk") as (url, count):
         count.has_end = False
         place = remote_files.RemoteFiles(url, remote_files.Network(private=True))
         found = list(place.pages())
         unlisted = [each for each in found if not isinstance(each, list)]
-        assert {each.folder for each in unlisted} == {"a/a", "a/b", "b/a", "b/b"}
+        assert {each.folder.count("/") for each in unlisted} == {depth - 2}
         assert "no end" in str(unlisted[0].error)
-        assert len(found) == 7
+        assert (len(unlisted), len(found)) == (2 ** (depth - 1), 2**depth - 1)
+
+
+def test_files_spread_over_folders_of_the_same_names_are_found(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    paths = {f"{a}/{b}/{c}/x.jpg" for a in "01" for b in "01" for c in "01"}
+    for path in paths:
+        (tmp_path / "disk" / path).parent.mkdir(parents=True)
+        (tmp_path / "disk" / path).write_bytes(b"")
+    with web(tmp_path / "disk") as (url, _):
+        place = remote_files.RemoteFiles(url, remote_files.Network(private=True))
+        found = [each for page in place.pages() if isinstance(page, list) for each in page]
+        assert {each.path for each in found} == paths
 
 
 def test_no_more_is_read_of_a_server_that_does_not_send_parts(tmp_path: Path) -> None:

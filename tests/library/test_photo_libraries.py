@@ -19,6 +19,7 @@ import pixseek
 from films import film
 from photo_exports import PHOTO, export
 from pixseek.errors import SourceError
+from pixseek.sources import osxphotos
 from pixseek.sources.osxphotos import DATABASE, Export
 from pixseek.types import Record, record_id
 
@@ -267,4 +268,53 @@ def test_albums_survive_a_run_during_which_the_database_is_locked(
             ("Photos/a.jpg", "unreadable"), ("Photos/b.jpg", "unreadable"),
         }  # fmt: skip
         assert library.index().added == 2
+        assert record_of(library, "Photos/a.jpg").fields["albums"] == "Lake trip; Best of 2021"
+
+
+@pytest.mark.slow  # SQLite waits 5 s for a lock
+def test_albums_survive_a_database_that_is_locked_from_the_beginning(
+    tmp_path: Path, tiny: TinyEncoder
+) -> None:
+    folder = tmp_path / "Photos"
+    two = {"a.jpg": PHOTO, "b.jpg": {**PHOTO, "uuid": "B2"}}
+    export(folder, two)
+    with pixseek.open(tmp_path / "lib") as library:
+        assert library.index(folder).added == 2
+        Image.new("RGB", (40, 30), "blue").save(folder / "new.jpg")
+        with closing(sqlite3.connect(folder / DATABASE, isolation_level=None)) as database:
+            database.execute("PRAGMA journal_mode = DELETE")  # of WAL it could be read
+            database.execute("BEGIN EXCLUSIVE")
+            report = library.index()
+        assert (report.added, report.updated, report.removed) == (0, 0, 0)
+        assert {each.uri for each in report.failures} == {
+            "Photos/(osxphotos)", "Photos/a.jpg", "Photos/b.jpg", "Photos/new.jpg",
+        }  # fmt: skip
+        assert all("locked" in each.message for each in report.failures)
+        record = record_of(library, "Photos/a.jpg")
+        assert (record.fields["albums"], record.fields["favourite"]) == (
+            "Lake trip; Best of 2021", True,
+        )  # fmt: skip
+        report = library.index()
+        assert (report.added, report.unchanged, report.failures) == (1, 2, ())
+
+
+def test_a_library_that_fails_for_a_moment_is_asked_again(
+    tmp_path: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "Photos"
+    export(folder, {"a.jpg": PHOTO, "b.jpg": {**PHOTO, "uuid": "B2"}})
+    opener, calls = osxphotos.opened, []
+
+    def once(place: Path) -> Export | None:
+        calls.append(place)
+        if len(calls) == 1:
+            raise OSError("It is busy")
+        return opener(place)
+
+    monkeypatch.setattr(osxphotos, "opened", once)
+    with pixseek.open(tmp_path / "lib") as library:
+        report = library.index(folder)
+        assert report.added == 1
+        assert {each.uri for each in report.failures} == {"Photos/(osxphotos)", "Photos/a.jpg"}
+        assert (library.index().added, len(library)) == (1, 2)
         assert record_of(library, "Photos/a.jpg").fields["albums"] == "Lake trip; Best of 2021"

@@ -20,6 +20,8 @@ from pixseek.errors import SourceError, SourceVanishedError
 from pixseek.library import surfaces
 from pixseek.library.recognising import outlook
 from pixseek.sources import remote_files
+from pixseek.sources.rows import opened
+from pixseek.types import Candidate, Root
 
 from tiny_encoder import TinyEncoder
 
@@ -278,3 +280,49 @@ with pixseek.open({str(tmp_path / "lib")!r}) as library:
     assert len(images) == 30 - held
     # The folder of the images is listed once.
     assert [path for _, path in bucket.count.requests].count("/pictures") == 1
+
+
+def test_a_folder_of_images_that_can_not_be_listed_is_asked_for_once(
+    tmp_path: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("aiohttp")
+    monkeypatch.setattr(remote_files, "BACKOFF_S", 0.01)
+    (tmp_path / "disk" / "a").mkdir(parents=True)
+    for colour in COLOURS:
+        (tmp_path / "disk" / "a" / f"{colour}.png").write_bytes(picture(colour))
+    table = tmp_path / "goods.csv"
+    table.write_text("\n".join(["image", *(f"a/{colour}.png" for colour in COLOURS)]))
+    with (
+        web(tmp_path / "disk") as (url, count),
+        pixseek.open(tmp_path / "lib", allow_private=True) as library,
+    ):
+        assert library.index(table, images=f"{url}/").added == 3
+        count.clear()
+        count.fail = lambda method, path: 503 if path == "/a/" else 0
+        report = library.index()
+        assert [each.reason for each in report.failures] == ["unreadable"] * 3
+        assert len(count.requests) == remote_files.TRIES
+        count.clear()
+        count.fail = lambda method, path: -1
+        with pytest.raises(SourceVanishedError, match="can't be read"):
+            library.index()
+        assert len(count.requests) <= 2 * remote_files.TRIES  # aiohttp asks twice by itself
+        count.fail = lambda method, path: 0
+        assert library.index().unchanged == 3
+
+
+def test_a_server_that_goes_away_while_pictures_are_read_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("aiohttp")
+    monkeypatch.setattr(remote_files, "BACKOFF_S", 0.01)
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "birds.parquet").write_bytes(in_parquet([*map(noise, range(8))]))
+    with web(tmp_path / "disk") as (url, count):
+        source = opened(Root("birds", f"{url}/birds.parquet", kind="table"))
+        source.permit(private=True, offline=False)
+        candidates = [each for each in source.scan() if isinstance(each, Candidate)]
+        assert source.read(candidates[0]).content == noise(0)
+        count.fail = lambda method, path: -1
+        with pytest.raises(SourceVanishedError, match="can't be read"):
+            source.read(candidates[7])

@@ -203,6 +203,7 @@ def root_at(where: Path | str, kind: str = "folder", **options: str) -> Change:
         (root_at("s3://bucket/photos", "s3"), "read images from s3://bucket/photos"),
         (root_at("goods.csv", "table", images="s3://bucket/x"), "read images from s3://bucket/x"),
         (root_at("goods.csv", "table", images="/private/x"), "/private/x"),
+        (root_at("goods.csv", "table", keep="/private/x"), "it fetches to /private/x"),
         (lambda ledger: ledger.set("model", "someone/unknown-model"), "someone/unknown-model"),
         (
             lambda ledger: ledger.set("models", {"f": {"model": "demo", "texts": "some/texts"}}),

@@ -164,6 +164,22 @@ def test_coco_has_captions_and_objects(tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_no_entry_in_coco_is_left_out(tmp_path: Path) -> None:
+    picture(tmp_path / "val2017" / "1.jpg")
+    odd = [None, 7, "text", [1]]
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "instances_val2017.json").write_text(json.dumps({
+        "images": [{"id": 1, "file_name": "1.jpg", "license": [2]}],
+        "licenses": [*odd, {"id": [2], "name": "odd"}],
+        "categories": [*odd, {"id": 1, "name": "person"}],
+        "annotations": [*odd, {"image_id": 1, "category_id": 1}, {"image_id": {}},
+                        {"image_id": 1, "category_id": [1]}],
+    }))  # fmt: skip
+    found, failures = read(tmp_path)
+    assert found["val2017/1.jpg"]["tags"] == ("person",)
+    assert len(failures) == 1
+
+
 def test_image_folders_with_metadata_and_splits(tmp_path: Path) -> None:
     for name in ("red", "blue", "left"):
         picture(tmp_path / "train" / f"{name}.png", "red" if name == "red" else "blue")

@@ -8,9 +8,9 @@ because the stranger said so. So these are opened without a question only:
 - a library in this user's data folder;
 - one that this user has made or trusted, which `storage.known_libraries` remembers;
 - one that is named, belongs to this user, and stays within what naming it says: it has no server,
-  no address as a root, no link in it, no root whose links are followed anywhere, and if it is
-  portable, no root outside of its photos. What it may not do without being trusted is download a
-  model that the catalogue does not list.
+  no address as a root, no link in it, no root whose links are followed anywhere, no folder for
+  fetched images outside of its own, and if it is portable, no root outside of its photos. What it
+  may not do without being trusted is download a model that the catalogue does not list.
 
 All others raise UntrustedLibraryError, which says what the library would do. The question is the
 surface's to ask; `Opened.open(trust=True)` is the answer yes. Nothing is written before it.
@@ -115,10 +115,9 @@ class Gate:
                 continue
             if not (entry.is_file() or entry.is_dir()):
                 raise LibraryFormatError(
-                    "A file of the library is a pipe, a socket or a device",
-                    entry.path,
+                    "A file of the library is a pipe, a socket or a device", entry.path,
                     "Delete it.",
-                )
+                )  # fmt: skip
             if entry.name.endswith("-journal") and _names_another(entry):
                 raise LibraryFormatError(
                     "A file of the library was not written by pixseek",
@@ -235,6 +234,8 @@ class Gate:
         roots = ledger.roots()
         if urls := [redacted(each) for each in _places(roots) if "://" in each]:
             would.append(f"It would read images from {_listed(urls)}.")
+        if kept := list(_kept_outside(folder, roots)):
+            would.append(f"It would write images that it fetches to {_listed(kept)}.")
         if links := self._links():
             would.append(links)
         if followed := [root.where for root in roots if root.follow_links]:
@@ -414,6 +415,14 @@ def _places(roots: Iterable[Root]) -> Iterator[str]:
         yield root.where
         if images := root.options.get("images"):
             yield str(images)
+
+
+def _kept_outside(folder: Path, roots: Iterable[Root]) -> Iterator[str]:
+    """Yield where images that are fetched are written, outside of what a library is next to."""
+    own = os.path.realpath(folder.parent)
+    for keep in (str(root.options.get("keep") or "") for root in roots):
+        if keep and not _is_below(os.path.realpath(keep), own):
+            yield keep
 
 
 def _models(ledger: Ledger) -> list[str]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pixseek import files
 from pixseek.errors import SourceError, unknown
@@ -219,22 +220,22 @@ def _coco(folder: Path, found: Sequence[Path], images: Path) -> Iterator[Row | B
         try:
             content = json.loads(files.read(path, _MOST_JSON))
             entries = {entry["id"]: entry for entry in content["images"]}
-            annotations = content.get("annotations") or []
-            categories = {each["id"]: each for each in content.get("categories") or []}
+            annotations = list(_objects(content.get("annotations")))
+            categories = {each["id"]: each for each in _objects(content.get("categories"))}
+            found_licences = _objects(content.get("licenses"))
+            licences = {_key(each.get("id")): each.get("name") for each in found_licences}
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise SourceError(
-                "The annotations can't be read", path,
-                f"{getattr(error, 'strerror', None) or error}. Download the file again.",
-            ) from error  # fmt: skip
-        licences = {each.get("id"): each.get("name") for each in content.get("licenses") or []}
+            why = getattr(error, "strerror", None) or error
+            raise SourceError("The annotations can't be read", path,
+                              f"{why}. Download the file again.") from error  # fmt: skip
         for entry in entries.values():
             name = str(entry.get("file_name") or "")
             row = {f"coco_{key}" if key == "id" else key: value for key, value in entry.items()
                    if key not in ("file_name", "license", "width", "height")}  # fmt: skip
-            row["licence"] = licences.get(entry.get("license"))
+            row["licence"] = licences.get(_key(entry.get("license")))
             yield flat({**row, "image": names.get(name.rpartition("/")[2], name)})
         for each in annotations:
-            entry = entries.get(each.get("image_id"))
+            entry = entries.get(_key(each.get("image_id")))
             if entry is None:
                 yield BadRow("An annotation is about an image that the file does not name")
                 continue
@@ -242,8 +243,19 @@ def _coco(folder: Path, found: Sequence[Path], images: Path) -> Iterator[Row | B
             image = names.get(name.rpartition("/")[2], name)
             if isinstance(each.get("caption"), str):
                 yield {"image": image, "caption": each["caption"].strip()}
-            elif (category := categories.get(each.get("category_id"))) is not None:
+            elif (category := categories.get(_key(each.get("category_id")))) is not None:
                 yield {"image": image, "objects": (str(category.get("name") or ""),)}
+
+
+def _objects(found: object) -> Iterator[Mapping[str, Any]]:
+    """Yield those entries of a list of JSON that are objects."""
+    if isinstance(found, list):
+        yield from (each for each in found if isinstance(each, dict))
+
+
+def _key(value: object) -> Hashable:
+    """Return an id; a list or an object, which no entry has as its id, as None."""
+    return value if isinstance(value, str | int | float) else None
 
 
 # ------------------------------------------------------------------ folders with metadata

@@ -6,6 +6,7 @@ people; albums, favourites and what is hidden are in the database alone (osxphot
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import sqlite3
@@ -28,6 +29,9 @@ DATABASE = ".osxphotos_export.db"
 _TABLES = (("export_data", "photoinfo", "photoinfo"), ("files", "info", "json_info"))
 #: Characters of what is known of one photo: with many faces it has some 50,000.
 _MOST_JSON = 1_000_000
+#: Primary codes of SQLite for what may be read at another time: no permission, busy, locked, a
+#: fault of the disk, can't be opened, its lock can't be had.
+_PASSING = frozenset((3, 5, 6, 10, 14, 15))
 #: Seconds that one question to the database may take: it may come from a stranger.
 _MOST_S = 20.0
 _STEPS = 1_000_000
@@ -46,6 +50,7 @@ def opened(folder: Path) -> Export | None:
 
     Raises:
         SourceError: its database can't be read.
+        OSError: it can't be read now.
     """
     place = folder / DATABASE
     # A link could lead to any database of this user.
@@ -60,6 +65,7 @@ class Export:
 
         Raises:
             SourceError: it is not a database of osxphotos, or it can't be read.
+            OSError: it can't be read now: another program has locked it, or the disk fails.
         """
         self._place = place
         self._lock = threading.Lock()
@@ -111,6 +117,8 @@ class Export:
                 database.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
                 return database.execute(question, values).fetchall()
         except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING:
+                raise OSError(errno.EAGAIN, str(error), str(self._place)) from error
             raise SourceError(
                 "The database of osxphotos can't be read", self._place, f"{error}. Export again."
             ) from error

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 #: Folders that are listed at once where each is a request of its own.
 _AT_ONCE = 8
+#: Pages in one another with the same links that are taken for a web without an end: with links to
+#: files, and without (files are often spread over folders of the same names, `0/0` to `f/f`).
+_ALIKE, _ALIKE_FOLDERS = 3, 5
 #: Folders in one another that are followed on the web.
 _DEEPEST = 30
 
@@ -128,7 +131,8 @@ def _walked(place: RemoteFiles, below: str) -> Iterator[list[Entry] | Unlisted]:
                 deeper = {each for each in inner if each and _is_in(each, folder)}
                 if place.scheme in ("http", "https") and deeper:
                     paths = (*(each.path for each in found), *deeper)
-                    if why := pages.endless(folder, frozenset(map(posixpath.basename, paths))):
+                    names = frozenset(map(posixpath.basename, paths))
+                    if why := pages.endless(folder, names, has_files=bool(found)):
                         yield Unlisted(folder, OSError(errno.ELOOP, why, folder))
                         continue
                 yield found
@@ -145,22 +149,23 @@ class _Pages:
         self._top = top
         self._links: dict[str, int] = {}  # what stands on a page, as a number
 
-    def endless(self, folder: str, names: frozenset[str]) -> str:
+    def endless(self, folder: str, names: frozenset[str], *, has_files: bool) -> str:
         """Return why the links of a page are not followed; "" if they are.
 
         Args:
             folder: of the page.
             names: of the files and folders in it that the page links to.
+            has_files: whether there are files among them.
         """
         self._links[folder] = hash(names)
         depth, above = 0, folder
-        alike = 1
+        alike, most = 1, _ALIKE if has_files else _ALIKE_FOLDERS
         while above != self._top:
             above, depth = posixpath.dirname(above), depth + 1
-            if depth < 3 and self._links.get(above) == self._links[folder]:
+            if depth < most and self._links.get(above) == self._links[folder]:
                 alike += 1
-        if alike == 3:
-            return "its page has the same links as the two above it, so they may have no end"
+        if alike == most:
+            return "its page has the same links as those above it, so they may have no end"
         if depth > _DEEPEST:
             return f"it lies more than {_DEEPEST} folders deep, so its links may have no end"
         return ""

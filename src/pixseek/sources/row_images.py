@@ -152,9 +152,10 @@ class BucketImages:
         """
         from pixseek.sources.buckets import BucketSource
 
-        self.where, self._root = address.rstrip("/"), root
+        self.where, self._root, self._network = address.rstrip("/"), root, network
         self._source = BucketSource(root, self.where, network=network)
         self._known: OrderedDict[str, dict[str, Entry]] = OrderedDict()
+        self._unlisted: dict[str, OSError] = {}
 
     def exists(self) -> bool:
         """Return True: in a bucket, an empty folder is one that is not there."""
@@ -170,11 +171,16 @@ class BucketImages:
         return None if text.startswith(("/", "\\")) else _inside(text.replace("\\", "/"))
 
     def state(self, relative: str) -> tuple[Stamp, str] | None:
-        """Return what the list of its folder says of a file; asks for each list once."""
+        """Return what the list of its folder says of a file; asks for each list once.
+
+        Raises:
+            OSError: the folder can't be listed, or nothing may be connected to.
+            SourceVanishedError: its server is gone.
+        """
         folder, name = posixpath.split(relative)
         known = self._known.get(folder)
         if known is None:
-            known = self._source.files_in(folder)
+            known = self._listed(folder)
             self._known[folder] = known
             while sum(map(len, self._known.values())) > _KNOWN and len(self._known) > 1:
                 self._known.popitem(last=False)
@@ -185,9 +191,25 @@ class BucketImages:
             entry = self._source.info(relative)
         return Stamp(max(0, entry.size), entry.modified_ns), entry.version
 
+    def _listed(self, folder: str) -> dict[str, Entry]:
+        """Return the files of a folder; one that can't be listed is not asked for again."""
+        of = "" if self._network.offline else folder  # offline, no folder can be
+        if (before := self._unlisted.get(of)) is not None:
+            raise before.with_traceback(None)  # else it would grow with each row
+        try:
+            return self._source.files_in(folder)
+        except OSError as error:
+            if is_of_server(error) and not self._network.offline:
+                from pixseek.sources.buckets import gone
+
+                raise gone(self._root, self.where, error) from error
+            self._unlisted[of] = error
+            raise
+
     def forget(self) -> None:
         """Ask for lists again."""
         self._known.clear()
+        self._unlisted.clear()
 
     def read(self, relative: str, size: int = 0) -> bytes:
         """Return the content of a file; see `RowImages.read`."""
@@ -211,6 +233,11 @@ class BucketImages:
     def close(self) -> None:
         """Let requests that wait for another try give up."""
         self._source.expect(())
+
+
+def is_of_server(error: BaseException) -> bool:
+    """Return whether a request failed since its server could not be reached."""
+    return isinstance(error, ConnectionError | TimeoutError)
 
 
 def missing(reference: str, folder: str) -> ImageError:

@@ -19,9 +19,10 @@ from pixseek.sources import patterns
 from pixseek.sources.ahead import Ahead
 from pixseek.sources.columns import Roles, Target, roles_of
 from pixseek.sources.locations import LocalFile
+from pixseek.sources.remote_faults import chain
 from pixseek.sources.remote_files import Network, check, is_remote
 from pixseek.sources.remote_images import RemoteImages
-from pixseek.sources.row_images import BucketImages, LocalImages, outside
+from pixseek.sources.row_images import BucketImages, LocalImages, is_of_server, outside
 from pixseek.sources.row_index import RowIndex, clean, is_url, key_of_url, stamp_of
 from pixseek.sources.tables import (
     ENDINGS,
@@ -394,7 +395,13 @@ class RowSource:
         if isinstance(reference, Blob):
             try:
                 found = index.content(number) or self._table.picture(number)
-            except SourceError as error:  # its part of the file is damaged, and others are not
+            except SourceError as error:
+                cause = next(filter(is_of_server, chain(error)), None)
+                if isinstance(cause, OSError) and is_remote(self._root.where):
+                    from pixseek.sources.buckets import gone
+
+                    raise gone(self._root.name, self._table.where, cause) from error
+                # Its part of the file is damaged, and others are not.
                 raise ImageError("damaged", f"{error.problem} ({error.subject})", uri,
                                  error.advice) from error  # fmt: skip
             if not found:

@@ -153,6 +153,9 @@ class PhotoLibrary(Protocol):
 
         Returns:
             "" if nothing is known of it.
+
+        Raises:
+            OSError: it can't be read now; records stay as they are.
         """
         ...
 
