@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -9,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,8 @@ from PIL import Image
 
 import pixseek
 from films import Scene, colour_of, film, picture
+from pixseek.errors import ImageError
+from pixseek.indexing.reading import _own_fields
 from pixseek.library import films
 from pixseek.types import Record, Report
 from pixseek.video import Source, motion
@@ -339,3 +343,142 @@ def test_boxes_that_go_on_for_ever_are_read_once() -> None:
     content = b"\xff\xd8" + b"\0\0\0\x10ftypmp42\0\0\0\0" * 100_000
     assert motion.clip_in(content) is None
     assert not motion.is_clip_of(b"\xff\xd8", Source(Path("a"), content=content[2:]))
+
+
+def test_identifiers_are_compared_in_one_pass(tmp_path: Path) -> None:
+    many = b"".join(f"{n:08x}-0000-0000-0000-000000000000".encode() for n in range(100_000))
+    index = b"com.apple.quicktime.content.identifier" + many
+    moov = (8 + len(index)).to_bytes(4, "big") + b"moov" + index
+    made = Source(tmp_path / "a", content=b"\0\0\0\x14ftypqt  " + bytes(8) + moov)
+    still = b"\xff\xd8Apple iOS\0" + bytes(8_000_000)  # 0.8 TB to look at, one by one
+    assert not motion.is_clip_of(still, made)
+    assert motion.is_clip_of(still + many[-36:], made)
+
+
+def test_a_clip_that_can_not_be_read_is_no_answer(tmp_path: Path) -> None:
+    with pytest.raises(ImageError) as caught:
+        motion.is_clip_of(b"\xff\xd8", Source(tmp_path / "gone.MOV"))
+    assert caught.value.reason == "missing"
+    for content in (b"", b"no video at all"):
+        assert not motion.is_clip_of(b"\xff\xd8", Source(tmp_path / "a", content=content))
+
+
+@pytest.mark.slow
+def test_a_clip_whose_photo_can_not_be_decoded_is_a_video(
+    library: pixseek.Library, tmp_path: Path
+) -> None:
+    still = photo(tmp_path / "all" / "IMG_1.JPG", identifier=ONE)
+    whole = still.read_bytes()
+    still.write_bytes(whole[: len(whole) - 600])
+    clip(tmp_path / "all" / "IMG_1.MOV", identifier=ONE)
+    report = library.index(tmp_path / "all", strict=True)
+    assert [(each.uri, each.reason) for each in report.failures] == [("all/IMG_1.JPG", "damaged")]
+    assert (report.added, moving(report), only(library).is_video) == (1, 0, True)
+    library.tag([only(library).id], add=["holiday"])
+    library.index(reread=True, strict=True)
+    assert only(library).tags == ("holiday",)
+    still.write_bytes(whole)
+    library.index(strict=True)
+    assert kinds(only(library)) == ["image", "shot", "shot"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gone", ["IMG_1.JPG", "IMG_1.MOV"])
+def test_a_half_that_can_not_be_read_leaves_both_to_the_next_run(
+    library: pixseek.Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    photo(tmp_path / "all" / "IMG_1.JPG")
+    clip(tmp_path / "all" / "IMG_1.MOV")
+    opening = os.open
+
+    def failing(path: Any, *args: Any, **kwargs: Any) -> int:
+        if str(path).endswith(gone):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+        return opening(path, *args, **kwargs)
+
+    with monkeypatch.context() as patched:  # a failing disk
+        patched.setattr(os, "open", failing)
+        report = library.index(tmp_path / "all")
+    assert (report.added, moving(report), len(library)) == (0, 0, 0)
+    assert {each.uri: (each.stage, each.reason) for each in report.failures} == {
+        "all/IMG_1.JPG": ("read", "unreadable"), "all/IMG_1.MOV": ("read", "unreadable"),
+    }  # fmt: skip
+    (other,) = [each for each in report.failures if not each.uri.endswith(gone)]
+    assert other.message.startswith(f"{gone} next to it: It can't be read")
+    report = library.index()
+    assert (report.added, moving(report), report.failures) == (1, 1, ())
+    assert kinds(only(library)) == ["image", "shot", "shot"]
+    assert not library.status().failures
+
+
+@pytest.mark.slow
+def test_a_clip_that_goes_away_before_it_is_decoded_leaves_its_photo_to_the_next_run(
+    library: pixseek.Library, tmp_path: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo(tmp_path / "all" / "IMG_1.JPG")
+    half, away = clip(tmp_path / "all" / "IMG_1.MOV"), tmp_path / "away.MOV"
+    encode = tiny.encode_images
+
+    def encode_and_take_away(batch: Any) -> Any:
+        if half.exists():
+            half.rename(away)
+        return encode(batch)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tiny, "encode_images", encode_and_take_away)
+        report = library.index(tmp_path / "all")
+    (failure,) = [each for each in report.failures if each.uri == "all/IMG_1.JPG"]
+    assert (failure.stage, failure.reason) == ("read", "missing")
+    assert failure.message.startswith("IMG_1.MOV next to it: ")
+    away.rename(half)
+    assert library.index(tmp_path / "all").failures == ()
+    assert kinds(only(library)) == ["image", "shot", "shot"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_embedded", [True, False])
+def test_a_clip_whose_decoding_took_too_long_is_decoded_by_reading_again(
+    library: pixseek.Library, tmp_path: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch,
+    is_embedded: bool,
+) -> None:  # fmt: skip
+    if is_embedded:
+        motion_photo(tmp_path / "all" / "IMG_1.JPG")
+    else:
+        photo(tmp_path / "all" / "IMG_1.JPG")
+        clip(tmp_path / "all" / "IMG_1.MOV")
+    with monkeypatch.context() as patched:
+        patched.setattr("pixseek.video.process.STALL_S", 0.0)
+        library.index(tmp_path / "all")
+    assert kinds(only(library)) == ["image"]
+    assert "moving part: Decoding the video stopped" in str(only(library).fields["notes"])
+    assert library.index().unchanged == 1
+    assert library.index(reread=True).updated == 1
+    assert kinds(only(library)) == ["image", "shot", "shot"]
+    assert "notes" not in only(library).fields
+    embedded, record = tiny.embedded, only(library)
+    library.index(reread=True)
+    assert (tiny.embedded, only(library)) == (embedded, record)
+
+
+@pytest.mark.slow
+def test_a_column_is_never_where_a_moving_part_is(library: pixseek.Library, tmp_path: Path) -> None:
+    photo(tmp_path / "all" / "a.jpg")
+    clip(tmp_path / "all" / "secret.MOV")
+    (tmp_path / "all" / "t.csv").write_text("image,motion\na.jpg,secret.MOV\n")
+    library.index(tmp_path / "all" / "t.csv")
+    record = only(library)
+    assert "motion" not in record.fields
+    assert record.fields["column_motion"] == "secret.MOV"
+    assert films.source_of(library.opened, record) is None
+    assert _own_fields({"motion": "secret.MOV", "price": 3}) == {"price": 3}
+
+
+def test_a_photo_of_more_bytes_than_are_read_has_no_clip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(motion, "MAX_BYTES", 100)
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8" + bytes(100))
+    with pytest.raises(ImageError, match="more than 100 bytes"):
+        motion.embedded_clip(tmp_path / "a.jpg")
+    (tmp_path / "a.jpg").write_bytes(b"")
+    assert motion.embedded_clip(tmp_path / "a.jpg") is None

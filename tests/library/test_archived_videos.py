@@ -128,6 +128,22 @@ def test_a_video_that_is_too_large_to_unpack_says_so(
         assert other.index(packed(files, "a.zip")).failures == ()  # it is read where it lies
 
 
+def test_a_live_photo_that_can_not_be_unpacked_now_is_left_to_the_next_run(
+    library: pixseek.Library, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:  # a full disk
+        patched.setattr("pixseek.sources.archived_videos._SHARE", 0.0)
+        report = library.index(packed(files, "deflated.zip"))
+    failed = {each.uri: each for each in report.failures}
+    assert {(each.stage, each.reason) for each in failed.values()} == {("read", "unreadable")}
+    assert "deflated/IMG_1.MOV" in failed
+    assert failed["deflated/IMG_1.JPG"].message.startswith("IMG_1.MOV next to it: ")
+    report = library.index(files.parent / "deflated.zip")
+    assert (len(library), report.failures) == (3, ())
+    still = named(library, "IMG_1.JPG")
+    assert [part.kind for part in still.parts] == ["image", "shot"]
+
+
 def test_an_archive_that_changed_plays_what_it_has_now(
     library: pixseek.Library, files: Path
 ) -> None:

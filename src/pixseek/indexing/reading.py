@@ -119,7 +119,7 @@ class Reader:
                 return _in_the_trash(candidate)
             if isinstance(item.content, Path) and is_named_as_video(candidate.uri):
                 source = videos.source_of(item)
-                if _is_moving_part(item, source):
+                if self._is_moving_part(item, candidate.companion, source):
                     return _moving_part(candidate)
                 digest = videos.digest_of(source, self.stop)
                 stage = "decode"
@@ -211,6 +211,28 @@ class Reader:
             stop=self.stop,
         )  # fmt: skip
 
+    def _is_moving_part(self, item: Item, name: str, clip: Source) -> bool:
+        """Return whether a clip is the moving part of the photo next to it, which has this name.
+
+        Raises:
+            ImageError: one of them can't be read.
+        """
+        if item.companion is None:
+            return False
+        try:
+            still = _content(item.companion)
+        except ImageError as error:
+            if error.reason in _OF_FILES:
+                raise motion.of_half(name, error) from error
+            return False
+        if still is None or not motion.is_clip_of(still, clip):
+            return False
+        try:
+            decode(still, at_least=1, strict=self.options.strict)
+        except ImageError:
+            return False  # the photo is not indexed, so nobody would find its clip
+        return True
+
     def _moving(self, still: Prepared, clip: Source) -> Prepared:
         """Return a photo whose moving part is ready to be decoded; if that fails, it has none."""
 
@@ -229,7 +251,12 @@ class Reader:
             except ImageError as error:
                 if self.stop.is_set():
                     raise StoppedError from error
-                record = videos.with_motion(still.record, None, error.problem)
+                if error.reason in _OF_FILES:
+                    name = str(still.record.fields[videos.MOTION])
+                    why = error if name == videos.EMBEDDED else motion.of_half(name, error)
+                    return _failure(still.job.candidate, "read", why)
+                is_final = error.reason not in ("timeout", "crashed")
+                record = videos.with_motion(still.record, None, error.problem, is_final=is_final)
             except Exception as error:
                 return _failure(still.job.candidate, "decode", error)
             return Embedded(replace(still, record=record, tensors=(), strip=strip), rows)
@@ -363,28 +390,25 @@ def _with_text(record: Record, texts: TextReader, picture: Picture) -> Record:
 _NO_MEMORY = "text in the picture: not enough memory to read it"
 
 
-def _is_moving_part(item: Item, clip: Source) -> bool:
-    """Return whether a clip is the moving part of the photo next to it."""
-    if item.companion is None:
-        return False
-    try:
-        still = _content(item.companion)
-    except ImageError:
-        return False
-    return still is not None and motion.is_clip_of(still, clip)
-
-
 def _clip_of(
     item: Item, content: bytes, candidate: Candidate, stop: threading.Event
 ) -> tuple[Source, dict[str, Scalar]] | None:
-    """Return the moving part of a photo and what its record says of it; None if it has none."""
+    """Return the moving part of a photo and what its record says of it; None if it has none.
+
+    Raises:
+        ImageError: the clip next to it can't be read.
+    """
     if not available():
         return None
     if item.companion is not None:
         clip = videos.source_of(item.companion)
-        if motion.is_clip_of(content, clip):
-            digest = videos.digest_of(clip, stop)
-            return clip, {videos.MOTION: candidate.companion, videos.MOTION_DIGEST: digest}
+        name = candidate.companion
+        try:
+            if motion.is_clip_of(content, clip):
+                digest = videos.digest_of(clip, stop)
+                return clip, {videos.MOTION: name, videos.MOTION_DIGEST: digest}
+        except ImageError as error:
+            raise motion.of_half(name, error) from error
     window = motion.clip_in(content) if motion.may_move(content) else None
     if window is None:
         return None
@@ -442,12 +466,14 @@ def _told(item: Item) -> bytes:
 
 
 def _own_fields(fields: Mapping[str, Scalar | tuple[str, ...]]) -> dict[str, Scalar]:
-    """Return the fields of a source whose names a JSON sidecar does not have."""
+    """Return the fields of a source whose names neither pixseek nor a JSON sidecar has."""
     known = Findings()
     own: dict[str, Scalar] = {}
     for name, value in fields.items():
         if isinstance(value, tuple):
             continue  # only a sidecar's names have several texts
+        if name == videos.MOTION:
+            continue  # by it files are opened
         if name in FIELDS:
             known.put(name, value)
         elif name.casefold() not in JSON_KEYS and not name.startswith(_RESERVED):

@@ -36,6 +36,10 @@ _SHORT_S = 600.0
 MOTION, MOTION_DIGEST = "motion", "pixseek.motion"
 EMBEDDED = "embedded"
 
+#: Stands for that of a clip whose decoding took too long or crashed, so that `--reread` tries it
+#: again.
+_NOT_DECODED = "not decoded"
+
 #: How a note on the moving part of a photo begins.
 _OF_CLIP = "moving part: "
 
@@ -201,14 +205,19 @@ def renamed(record: Record, uri: str) -> Record:
     return replace(record, uri=uri, fields={**record.fields, MOTION: named})
 
 
-def with_motion(record: Record, footage: Footage | None, problem: str = "") -> Record:
+def with_motion(
+    record: Record, footage: Footage | None, problem: str = "", *, is_final: bool = True
+) -> Record:
     """Return a photo with what was made of its moving part.
 
     Args:
         record: of the photo.
         footage: None if the clip could not be decoded.
         problem: why not.
+        is_final: whether that will be so again.
     """
+    if not is_final:
+        record = replace(record, fields={**record.fields, MOTION_DIGEST: _NOT_DECODED})
     notes = footage.notes if footage is not None else (problem,)
     said: dict[str, Scalar] = {"notes": "; ".join(f"{_OF_CLIP}{each}" for each in notes)}
     if footage is not None:

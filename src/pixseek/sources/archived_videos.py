@@ -16,6 +16,7 @@ from pixseek.sources.members import Archive, Member
 from pixseek.types import Item
 from pixseek.video import available
 from pixseek.video.formats import EXTENSIONS, SHARED_ENDINGS
+from pixseek.video.motion import of_half
 
 #: Bytes of a video that is unpacked or downloaded, at most. One that lies in a file of this machine
 #: as it is has no limit.
@@ -73,7 +74,8 @@ def file_of(archive: Archive, member: Member, place: Path | Location, within: st
         within: the folder that the archive has to lie in, resolved; None for any.
 
     Raises:
-        ImageError: it is damaged, or too large for a temporary file.
+        ImageError: it is damaged, or too large for a temporary file: "unreadable" if the disk has
+            too little space for it.
         OSError: the archive can't be read, or the temporary file not be written.
     """
     if isinstance(place, Path) and (window := archive.window(member)) is not None:
@@ -88,6 +90,25 @@ def file_of(archive: Archive, member: Member, place: Path | Location, within: st
     return Item(path, held=file)
 
 
+def other_half(name: str, read: Callable[[], Item]) -> Item | None:
+    """Return the other half of what may be a live photo; None if each is by itself.
+
+    Args:
+        name: of its file.
+        read: reads it.
+
+    Raises:
+        ImageError: it can't be read now; the next run tries again.
+        OSError: the archive can't be read.
+    """
+    try:
+        return read()
+    except ImageError as error:
+        if error.reason == "unreadable":
+            raise of_half(name, error) from error
+        return None  # it is damaged, or larger than what is read
+
+
 def _check_space(member: Member) -> None:
     """Raise if a temporary copy of a member would be too large."""
     folder = tempfile.gettempdir()
@@ -95,7 +116,7 @@ def _check_space(member: Member) -> None:
     if member.size > min(MOST_BYTES, free):
         why = f"{folder} has too little space" if free < MOST_BYTES else "the limit"
         raise ImageError(
-            "too-large",
+            "too-large" if member.size > MOST_BYTES else "unreadable",
             f"The video would have to be unpacked ({member.size // 1_000_000:,} MB; at most "
             f"{min(MOST_BYTES, free) // 1_000_000:,} MB: {why})",
             member.name,

@@ -21,7 +21,7 @@ from pixseek.errors import ImageError, PixseekError, SourceError, SourceVanished
 from pixseek.images import MAX_BYTES
 from pixseek.sources import is_pattern, patterns, shards
 from pixseek.sources.archive_listings import Held, Listing, Unlisted
-from pixseek.sources.archived_videos import Pairs, endings, file_of, is_video
+from pixseek.sources.archived_videos import Pairs, endings, file_of, is_video, other_half
 from pixseek.sources.choosing import (
     SIDECARS,
     Beside,
@@ -391,8 +391,10 @@ class ArchiveSource:
             found = self._content(shard, member, relative)
             if candidate.companion:
                 beside_it = f"{candidate.uri.rpartition('/')[0]}/{candidate.companion}"
-                with contextlib.suppress(ImageError, FileNotFoundError):  # then each is by itself
-                    companion = self._content(shard, self._member(beside_it), beside_it)
+                companion = other_half(
+                    candidate.companion,
+                    lambda: self._content(shard, self._member(beside_it), beside_it),
+                )
         except OSError as error:
             self._check_there()
             raise ImageError(

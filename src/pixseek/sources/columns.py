@@ -46,7 +46,7 @@ _SAME = {"author": "artist", "photographer": "artist", "url": "source_url",
 #: Fields that pixseek writes itself.
 _OWN = frozenset(
     {"taken_from", "taken_precision", "placeholder", "colour_names", "colours", "notes",
-     "animated", "damaged", "turned"}
+     "animated", "damaged", "turned", "motion"}
 )  # fmt: skip
 _NOTHING = frozenset({"na", "n/a", "nan", "null", "none", "-", "\\n"})
 _TRUE, _FALSE = frozenset({"true", "t", "yes"}), frozenset({"false", "f", "no"})

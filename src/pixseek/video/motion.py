@@ -7,13 +7,13 @@ second is Apple's Live Photo: IMG_1.HEIC and IMG_1.MOV, which share an identifie
 
 from __future__ import annotations
 
-import mmap
 import os
 import re
 from pathlib import Path
 
 from pixseek import files
 from pixseek.errors import ImageError
+from pixseek.images.limits import MAX_BYTES
 from pixseek.video.frames import media_of
 from pixseek.video.process import Source, unreadable
 
@@ -49,19 +49,16 @@ def embedded_clip(path: Path | str, within: str | None = None) -> tuple[int, int
         within: the folder that it has to lie in, resolved; None for any place.
 
     Raises:
-        ImageError: it can't be read.
+        ImageError: it can't be read, or is too large for a photo.
     """
     try:
-        with files.opened(path, within=within) as descriptor:
-            if not os.fstat(descriptor).st_size:
-                return None
-            with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as content:
-                return clip_in(content)
+        # Not mapped: a file that is cut off meanwhile would end the process.
+        return clip_in(files.read(path, MAX_BYTES, within=within))
     except OSError as error:
         raise unreadable(error) from error
 
 
-def clip_in(content: bytes | mmap.mmap) -> tuple[int, int] | None:
+def clip_in(content: bytes) -> tuple[int, int] | None:
     """Return first byte and length of the clip of a motion photo; None if the content has none."""
     at = content.find(b"ftyp", 8)
     while at >= 0:
@@ -81,7 +78,7 @@ def may_move(still: bytes) -> bool:
 
 
 def is_clip_of(still: bytes, clip: Source) -> bool:
-    """Return whether a clip is the moving part of the photo of its name; False if it can't be read.
+    """Return whether a clip is the moving part of the photo of its name.
 
     If the clip has Apple's identifier, a photo with Apple's maker note must have the same. Any
     other clip must be short.
@@ -89,19 +86,31 @@ def is_clip_of(still: bytes, clip: Source) -> bool:
     Args:
         still: content of the photo.
         clip: where the clip is.
+
+    Raises:
+        ImageError: the clip can't be read.
     """
     if not may_move(still):
         return False
     try:
         media_of(clip)
         index = _index_of(clip)
-    except (ImageError, OSError):
-        return False
+    except OSError as error:
+        raise unreadable(error) from error
+    except ImageError as error:
+        if error.reason in ("empty", "not-an-image"):
+            return False
+        raise
     if _IDENTIFIER in index:
         if _MAKER_NOTE not in still:
             return True  # it was saved again, without it
-        return any(each in still for each in set(_UUID.findall(index)))
+        return bool(set(_UUID.findall(still)) & set(_UUID.findall(index)))
     return 0 < _seconds_of(index) <= _LONGEST_S
+
+
+def of_half(name: str, error: ImageError) -> ImageError:
+    """Return the error for a file whose other half, of this name, can't be read."""
+    return ImageError(error.reason, f"{name} next to it: {error.problem}", advice=error.advice)
 
 
 def _index_of(clip: Source) -> bytes:
@@ -140,7 +149,7 @@ def _seconds_of(index: bytes) -> float:
     return int.from_bytes(units) / max(1, int.from_bytes(scale))
 
 
-def _end_of_boxes(content: bytes | mmap.mmap, start: int) -> tuple[int, bool]:
+def _end_of_boxes(content: bytes, start: int) -> tuple[int, bool]:
     """Return where the boxes of an MP4 end that begin at a byte, and whether it is a whole one."""
     at, seen = start, set[bytes]()
     while at + 8 <= len(content):
