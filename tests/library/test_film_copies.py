@@ -52,6 +52,25 @@ def test_what_was_encoded_again_or_cut_out_is_a_copy(
     assert sorted(others) == ["end.mkv", "middle.mp4", "small.webm"]
 
 
+def test_films_with_a_common_clip_are_no_copies_of_each_other(
+    library: pixseek.Library, tmp_path: Path
+) -> None:
+    folder = tmp_path / "v"
+    clip: tuple[Scene, ...] = (("green", 2.0), ("black", 3.0), ("blue", 2.0))
+    for year, around in (("2023", "red"), ("2024", "white")):
+        scenes = ((around, 3.0), *clip, (around, int(year) - 2020))
+        film(folder / f"{year}.mp4", scenes)
+        film(folder / f"{year}, small.mp4", scenes, size=(80, 48))
+    film(folder / "clip.mp4", clip, size=(320, 192))
+    shutil.copy(folder / "clip.mp4", folder / "clip, again.mp4")
+    library.index(folder)
+    groups = {group[0]: sorted(group) for group in copies(library)}
+    assert groups == {
+        "2023.mp4": ["2023, small.mp4", "2023.mp4"],
+        "2024.mp4": ["2024, small.mp4", "2024.mp4", "clip, again.mp4", "clip.mp4"],
+    }
+
+
 def test_videos_of_one_still_picture_are_copies_if_they_are_as_long(
     library: pixseek.Library, tmp_path: Path
 ) -> None:

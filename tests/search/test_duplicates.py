@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 from PIL import Image
 
 import pixseek
+from films import film
 from pixseek.search.duplicates import near_hashes, same_picture, shown_once, taken_apart
+from pixseek.search.film_copies import matching_shots
 from pixseek.types import Record
 
 from tiny_encoder import TinyEncoder
@@ -87,6 +90,43 @@ def test_without_previews_files_are_compared_and_without_both_nothing_is(
         assert [kind for kind, _, _ in kinds(library)] == ["edited"]
         folder.rename(tmp_path / "elsewhere")
         assert [kind for kind, _, _ in kinds(library)] == ["alike"]
+
+
+@pytest.mark.slow
+def test_a_photo_with_its_clip_is_kept_and_not_identical_to_the_photo_alone(
+    tiny: TinyEncoder, tmp_path: Path
+) -> None:
+    pytest.importorskip("av", reason="av is not installed")
+    for folder in "abcde":
+        (tmp_path / "p" / folder).mkdir(parents=True)
+        comment = b"the largest file" * 4000 if folder == "e" else b""
+        view(1).save(tmp_path / "p" / folder / "1.jpg", comment=comment)
+    for folder, colour in (("b", "red"), ("c", "red"), ("d", "blue")):
+        film(tmp_path / "p" / folder / "1.mov", ((colour, 1.0),))
+    with pixseek.open(tmp_path / "l.lib") as library:
+        assert library.index(tmp_path / "p").added == 5
+        (group,) = library.duplicates()
+        assert (group.kind, group.exact) == ("same", False)
+        assert [each.relative_path for each in group.records[3:]] == ["e/1.jpg", "a/1.jpg"]
+        (group,) = library.duplicates(exact=True)
+        assert group.exact
+        assert [each.relative_path for each in group.records] == ["b/1.jpg", "c/1.jpg"]
+
+
+def test_each_shot_of_long_videos_has_its_share_of_matches() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(4000, 32)).astype(np.float32)
+    rows[:, 0] += 40  # they all look alike, as those of a camera that stands still
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    later = np.roll(rows, 7, axis=0)
+    tracemalloc.start()
+    found = matching_shots(rows, later)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [one for one, _ in found] == [one for one in range(4000) for _ in range(2)]
+    assert {(n, (n + 7) % 4000) for n in range(4000)} <= set(found)  # the likest of each
+    assert peak < 20e6  # all cosines at once are 64 MB
+    assert matching_shots(rows[:2], later[:9]) == [(a, b) for a in range(2) for b in range(9)]
 
 
 def record(name: str = "a", **values: object) -> Record:

@@ -252,8 +252,8 @@ class Reader:
                 if self.stop.is_set():
                     raise StoppedError from error
                 if error.reason in _OF_FILES:
-                    name = str(still.record.fields[videos.MOTION])
-                    why = error if name == videos.EMBEDDED else motion.of_half(name, error)
+                    name = str(still.record.fields[motion.MOTION])
+                    why = error if name == motion.EMBEDDED else motion.of_half(name, error)
                     return _failure(still.job.candidate, "read", why)
                 is_final = error.reason not in ("timeout", "crashed")
                 record = videos.with_motion(still.record, None, error.problem, is_final=is_final)
@@ -406,7 +406,7 @@ def _clip_of(
         try:
             if motion.is_clip_of(content, clip):
                 digest = videos.digest_of(clip, stop)
-                return clip, {videos.MOTION: name, videos.MOTION_DIGEST: digest}
+                return clip, {motion.MOTION: name, motion.MOTION_DIGEST: digest}
         except ImageError as error:
             raise motion.of_half(name, error) from error
     window = motion.clip_in(content) if motion.may_move(content) else None
@@ -414,7 +414,7 @@ def _clip_of(
         return None
     start, length = window
     clip = videos.source_of(Item(content[start : start + length]))
-    return clip, {videos.MOTION: videos.EMBEDDED}
+    return clip, {motion.MOTION: motion.EMBEDDED}
 
 
 def _moving_part(candidate: Candidate) -> Failure:
@@ -472,7 +472,7 @@ def _own_fields(fields: Mapping[str, Scalar | tuple[str, ...]]) -> dict[str, Sca
     for name, value in fields.items():
         if isinstance(value, tuple):
             continue  # only a sidecar's names have several texts
-        if name == videos.MOTION:
+        if name == motion.MOTION:
             continue  # by it files are opened
         if name in FIELDS:
             known.put(name, value)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from pixseek.indexing.media import of_picture
 from pixseek.indexing.reading import Prepared
 from pixseek.indexing.said import with_words_of
-from pixseek.indexing.videos import as_it_looked, has_shots, moves_alike
+from pixseek.indexing.videos import as_it_looked, has_shots
 from pixseek.metadata.seen import is_read, with_text_of
 from pixseek.storage.previews import Previews
 from pixseek.types import Engine, Part, Record
 from pixseek.types.dataclass import dataclass
+from pixseek.video.motion import moving_part
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
@@ -134,7 +135,7 @@ def lie_alike(one: Record, other: Record) -> bool:
     A sidecar can turn the picture; see `metadata.sidecars.orientation_beside`.
     """
     same_turn = one.fields.get("turned") == other.fields.get("turned")
-    return same_turn and moves_alike(one, other)
+    return same_turn and moving_part(one) == moving_part(other)
 
 
 def _described(record: Record, stored: Record) -> Record:

@@ -22,6 +22,7 @@ from pixseek.indexing.embedding import StoppedError
 from pixseek.types import Encoder, Item, Part, Picture, Record, Scalar
 from pixseek.types.dataclass import dataclass
 from pixseek.video.frames import Frame, Frames, Source, unreadable
+from pixseek.video.motion import EMBEDDED, MOTION, MOTION_DIGEST
 from pixseek.video.shots import Shots
 
 if TYPE_CHECKING:
@@ -31,13 +32,8 @@ if TYPE_CHECKING:
 #: ones may have thousands, which are half as large.
 _SHORT_S = 600.0
 
-#: The fields of a photo with a moving part: where it is (the name of the file next to the photo,
-#: or `EMBEDDED`), and of such a file the SHA-256.
-MOTION, MOTION_DIGEST = "motion", "pixseek.motion"
-EMBEDDED = "embedded"
-
-#: Stands for that of a clip whose decoding took too long or crashed, so that `--reread` tries it
-#: again.
+#: Stands for the SHA-256 of a clip whose decoding took too long or crashed, so that `--reread`
+#: tries it again.
 _NOT_DECODED = "not decoded"
 
 #: How a note on the moving part of a photo begins.
@@ -184,15 +180,6 @@ def facts_of(about: Any) -> dict[str, Scalar]:
     if about.hdr:
         facts["hdr"] = about.hdr
     return {name: value for name, value in facts.items() if value or name == "has_audio"}
-
-
-def moves_alike(one: Record, other: Record) -> bool:
-    """Return whether two photos of the same content have the same moving part, or none."""
-    both = one.fields, other.fields
-    motions = [str(each.get(MOTION, "")) for each in both]
-    if bool(motions[0]) != bool(motions[1]) or (EMBEDDED in motions and motions[0] != motions[1]):
-        return False
-    return both[0].get(MOTION_DIGEST) == both[1].get(MOTION_DIGEST)
 
 
 def renamed(record: Record, uri: str) -> Record:

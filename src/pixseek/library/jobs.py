@@ -286,6 +286,7 @@ def same_video(opened: Opened, record: Record) -> Source | None:
     """Return where the video of a record with shots is, if it is what was indexed, else None."""
     from pixseek.indexing import videos
     from pixseek.library import films
+    from pixseek.video.motion import MOTION_DIGEST
 
     with contextlib.suppress(OSError, PixseekError):
         source = films.source_of(opened, record)
@@ -294,7 +295,7 @@ def same_video(opened: Opened, record: Record) -> Source | None:
         apart = films.clip_beside(record)
         if not (apart or record.is_video):  # the clip is within the photo
             return source if same_file(opened, record) is not None else None
-        digest = str(record.fields.get(videos.MOTION_DIGEST, "")) if apart else record.digest
+        digest = str(record.fields.get(MOTION_DIGEST, "")) if apart else record.digest
         if videos.digest_of(source, threading.Event()) == digest:
             return source
     return None

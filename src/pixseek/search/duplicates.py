@@ -13,9 +13,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from pixseek.images import likeness
-from pixseek.search.film_copies import Films, FramesOf
+from pixseek.search.film_copies import Films, FramesOf, as_long, length
 from pixseek.types import Engine, Neighbours, Record
 from pixseek.types.dataclass import dataclass
+from pixseek.video.motion import MOTION, moving_part
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -57,9 +58,10 @@ class DuplicateGroup:
     """Images that belong together.
 
     Attributes:
-        records: the one to keep first: that with the most pixels, then bytes, then the oldest
-            file, then by URI; of videos the longest.
-        exact: whether all have the same content, byte for byte.
+        records: the one to keep first: one with a moving part before those without, then that
+            with the most pixels, then bytes, then the oldest file, then by URI; of videos the
+            longest.
+        exact: whether all have the same content, byte for byte, and so have their moving parts.
         kind: "same" if all have the same picture, perhaps with other metadata; "edited" if some
             were made from others: recompressed, resized, cropped, marked; "alike" if they look
             alike and are different pictures: a burst, pages of one form. Never remove one of those
@@ -98,12 +100,15 @@ class Pictures:
 
 
 def exact(engine: Engine) -> Iterator[DuplicateGroup]:
-    """Yield the groups of files with the same content, by the URI of the one to keep."""
-    ids: dict[str, list[str]] = {}
+    """Yield the groups of files with the same content, by the URI of the one to keep.
+
+    A live photo and its picture without the clip are no such group.
+    """
+    ids: dict[tuple[str, object], list[str]] = {}
     for records, _ in engine.export(_BATCH):
         for record in records:
             if record.digest and not record.away:
-                ids.setdefault(record.digest, []).append(record.id)
+                ids.setdefault((record.digest, moving_part(record)), []).append(record.id)
     groups = (_group(engine, each, "same") for each in ids.values() if len(each) > 1)
     yield from sorted((each for each in groups if each), key=lambda group: group.kept.uri)
 
@@ -113,9 +118,9 @@ def find(engine: Engine, least_cosine: float, pictures: Pictures) -> Iterator[Du
 
     Two images are compared if their cosine is at least `least_cosine`, or if their hashes are
     close; whole images, since one that is nearly a tile of another is a part of it. A chain of
-    copies is one group. Of each group of copies only the one to keep can be in a group of images
-    that are alike, which are those with that cosine. Of videos see `film_copies`; no photo is a
-    copy of one.
+    copies is one group, but two videos are not joined by what was cut out of both. Of each group
+    of copies only the one to keep can be in a group of images that are alike, which are those with
+    that cosine. Of videos see `film_copies`; no photo is a copy of one.
 
     Args:
         engine: holds the images.
@@ -159,9 +164,7 @@ def find(engine: Engine, least_cosine: float, pictures: Pictures) -> Iterator[Du
         for one_id, other_id in some:
             if one_id in held and other_id in held:
                 found_copies.compare(held[one_id], held[other_id])
-    for short, long in films.copies():
-        copies.join(short.id, long.id)
-        found_copies.edited.add(short.id)
+    found_copies.join_films(films.copies())
     yield from _groups(engine, copies, alike, found_copies.edited)
 
 
@@ -191,8 +194,8 @@ def _group(engine: Engine, ids: list[str], kind: Kind) -> DuplicateGroup | None:
     records = sorted((each for each in engine.get(ids) if each is not None), key=_merit)
     if len(records) < 2:
         return None
-    digests = {record.digest for record in records}
-    return DuplicateGroup(tuple(records), len(digests) == 1 and "" not in digests, kind)
+    contents = {(record.digest, moving_part(record)) for record in records}
+    return DuplicateGroup(tuple(records), bool(records[0].digest) and len(contents) == 1, kind)
 
 
 # ------------------------------------------------------------------ evidence
@@ -267,6 +270,29 @@ class _Copies:
         elif self._is_edited(one, other):
             self.sets.join(one.id, other.id)
             self.edited.add(one.id)
+
+    def join_films(self, pairs: Iterable[tuple[Record, Record]]) -> None:
+        """Join videos that were made from one another, once all that are equal are joined.
+
+        A clip may be cut out of two films, which are no copies of each other. So it, with its own
+        copies, is joined to one of them, the longest.
+
+        Args:
+            pairs: of videos, the shorter one first.
+        """
+        cut: list[tuple[Record, Record]] = []
+        for short, long in pairs:
+            self.edited.add(short.id)
+            if as_long(short, long):
+                self.sets.join(short.id, long.id)
+            else:
+                cut.append((short, long))
+        longest: dict[str, tuple[float, str]] = {}
+        for short, long in cut:
+            clip, film = self.sets.leader(short.id), (length(long), long.id)
+            longest[clip] = max(longest.get(clip, film), film)
+        for clip, (_, id_) in longest.items():
+            self.sets.join(clip, id_)
 
     def _is_edited(self, one: Record, other: Record) -> bool:
         """Return whether one image was made from the other; False without pixels."""
@@ -365,12 +391,13 @@ def _alike(engine: Engine, whole: Vectors, near: Neighbours, least_cosine: float
             yield other
 
 
-def _merit(record: Record) -> tuple[int, int, int, int, str]:
+def _merit(record: Record) -> tuple[bool, int, int, int, int, str]:
     size, mtime = (record.stamp.size, record.stamp.mtime_ns) if record.stamp else (0, 0)
     # What was cut out of a video has less than all of it, whatever its size.
-    length = max((part.end_s or 0.0 for part in record.parts), default=0.0)
-    seconds = round(length) if record.is_video else 0
-    return (-seconds, -record.width * record.height, -size, mtime, record.uri)
+    seconds = round(length(record)) if record.is_video else 0
+    # A photo with its clip says more than the same photo without.
+    is_still = not (record.shots or record.fields.get(MOTION))
+    return (is_still, -seconds, -record.width * record.height, -size, mtime, record.uri)
 
 
 class _Sets:
@@ -384,23 +411,23 @@ class _Sets:
 
     def join(self, one: str, other: str) -> None:
         """Put the sets of both together."""
-        self._leaders.setdefault(one, one)
-        self._leaders.setdefault(other, other)
-        self._leaders[self._leader(one)] = self._leader(other)
+        self._leaders[self.leader(one)] = self.leader(other)
 
     def are_one(self, one: str, other: str) -> bool:
         """Return whether both are in one set."""
         both = one in self._leaders and other in self._leaders
-        return both and self._leader(one) == self._leader(other)
+        return both and self.leader(one) == self.leader(other)
 
     def all(self) -> list[list[str]]:
         """Return the members of each set."""
         members: dict[str, list[str]] = {}
         for each in list(self._leaders):
-            members.setdefault(self._leader(each), []).append(each)
+            members.setdefault(self.leader(each), []).append(each)
         return list(members.values())
 
-    def _leader(self, each: str) -> str:
+    def leader(self, each: str) -> str:
+        """Return the id that stands for the set of one; it stands alone if it is in none yet."""
+        self._leaders.setdefault(each, each)
         while self._leaders[each] != each:
             self._leaders[each] = self._leaders[self._leaders[each]]
             each = self._leaders[each]

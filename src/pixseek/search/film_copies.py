@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pixseek.types import Compare, Engine, Part, Record
 from pixseek.video.shots import SAME
@@ -35,8 +35,9 @@ _NEIGHBOURS = 20
 #: Distances in time that are tried for two videos, the commonest among their shots.
 _TRIED = 3
 
-#: Pairs of shots by which these are looked for.
-_PAIRS = 10_000
+#: Pairs of shots by which these are looked for, and shots of the shorter video that are compared
+#: with all of the longer at once: 20 MB of cosines for the 20,000 shots a video has at most.
+_PAIRS, _ROWS = 10_000, 256
 
 #: Seconds by which two distances in time differ at most to be one.
 _APART_S = 0.5
@@ -119,9 +120,8 @@ class Films:
             ]
             if len(found) < 2 or found[0][0].digest == found[1][0].digest:
                 continue  # one was removed meanwhile, or the files are equal, which is known
-            (short, rows), (long, others) = sorted(found, key=lambda each: _length(each[0]))
-            matching = rows @ others.T >= SAME
-            distances = _distances(short, long, matching)
+            (short, rows), (long, others) = sorted(found, key=lambda each: length(each[0]))
+            distances = _distances(short, long, matching_shots(rows, others))
             if any(self._show_the_same(short, long, later_s) for later_s in distances):
                 yield short, long
 
@@ -130,8 +130,8 @@ class Films:
         import numpy as np
 
         begin = max(0.0, -later_s)
-        length = min(_length(short), _length(long) - later_s) - begin
-        seconds = [begin + length * (n + 0.5) / _FRAMES for n in range(_FRAMES)]
+        common = min(length(short), length(long) - later_s) - begin
+        seconds = [begin + common * (n + 0.5) / _FRAMES for n in range(_FRAMES)]
         one = self._look(short, seconds)
         tried = np.array([[each + later_s + wrong for each in seconds] for wrong in _WRONG_S])
         order = np.argsort(tried, axis=None)
@@ -142,7 +142,7 @@ class Films:
         moving = one - one.mean(axis=0)
         if float(np.abs(moving).mean()) < _CHANGES:
             # Nothing happens: only the same picture for the same time is taken for a copy.
-            same_length = abs(_length(short) - _length(long)) <= _APART_S
+            same_length = abs(length(short) - length(long)) <= _APART_S
             other = others[len(_WRONG_S) // 2]
             return same_length and _correlation(one - one.mean(), other - other.mean()) >= _STILL
         return max(_correlation(moving, each - each.mean(axis=0)) for each in others) >= _ALIKE
@@ -164,19 +164,45 @@ class Films:
         return self._looks[key]
 
 
-def _distances(short: Record, long: Record, matching: Any) -> list[float]:
+def as_long(short: Record, long: Record) -> bool:
+    """Return whether two copies are about as long, so that none was cut out of the other."""
+    apart = length(long) - length(short)
+    return apart <= min(_APART_S, (1 - _WITHIN) * length(long))
+
+
+def matching_shots(rows: Vectors, others: Vectors) -> list[tuple[int, int]]:
+    """Return the places of shots that look the same: 10,000 pairs at most, or one a shot.
+
+    Each shot has the same share of them, and of more those that are most alike.
+
+    Args:
+        rows: of the shots of a video, (shots, dim).
+        others: of another.
+    """
+    import numpy as np
+
+    share = max(1, _PAIRS // len(rows))
+    found: list[tuple[int, int]] = []
+    for at in range(0, len(rows), _ROWS):
+        for n, scores in enumerate(rows[at : at + _ROWS] @ others.T, at):
+            same = np.flatnonzero(scores >= SAME)
+            if len(same) > share:
+                same = same[np.argpartition(scores[same], -share)[-share:]]
+            found += [(n, other) for other in sorted(same.tolist())]
+    return found
+
+
+def _distances(short: Record, long: Record, matching: Sequence[tuple[int, int]]) -> list[float]:
     """Return how much later a video may lie in another, in seconds, the likeliest first.
 
     Shots that match begin and end at the same frame, unless the cut-out begins or ends in them.
 
     Args:
         short, long: the videos.
-        matching: (shots, shots) bool: which shots of both look the same.
+        matching: which shots of both look the same.
     """
-    import numpy as np
-
-    pairs = [(short.parts[a], long.parts[b]) for a, b in np.argwhere(matching)[:_PAIRS].tolist()]
-    length = _length(short)
+    pairs = [(short.parts[a], long.parts[b]) for a, b in matching]
+    needed = length(short)
     seen: dict[int, list[float]] = {}
     for one, other in pairs:
         for later_s in (_start(other) - _start(one), _end(other) - _end(one)):
@@ -184,13 +210,13 @@ def _distances(short: Record, long: Record, matching: Any) -> list[float]:
     found = []
     for same in sorted(seen.values(), key=len, reverse=True)[: 3 * _TRIED]:
         later_s = sorted(same)[len(same) // 2]
-        within = min(_length(long), length + later_s) - max(0.0, later_s)
+        within = min(length(long), needed + later_s) - max(0.0, later_s)
         matching_s = sum(
             max(0.0, min(_end(one) + later_s, _end(other))
                 - max(_start(one) + later_s, _start(other)))
             for one, other in pairs
         )  # fmt: skip
-        if within >= _WITHIN * length - _APART_S and matching_s >= _MATCHING * length:
+        if within >= _WITHIN * needed - _APART_S and matching_s >= _MATCHING * needed:
             found.append((matching_s, later_s))
     return [later_s for _, later_s in sorted(found, reverse=True)[:_TRIED]]
 
@@ -210,5 +236,6 @@ def _end(part: Part) -> float:
     return part.end_s or 0.0
 
 
-def _length(record: Record) -> float:
+def length(record: Record) -> float:
+    """Return the seconds of a video that its shots cover."""
     return max((_end(part) for part in record.parts), default=0.0)

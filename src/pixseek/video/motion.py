@@ -14,8 +14,14 @@ from pathlib import Path
 from pixseek import files
 from pixseek.errors import ImageError
 from pixseek.images.limits import MAX_BYTES
+from pixseek.types import Record, Scalar
 from pixseek.video.frames import media_of
 from pixseek.video.process import Source, unreadable
+
+#: The fields of a photo with a moving part: where it is (the name of the file next to the photo,
+#: or `EMBEDDED`), and of such a file the SHA-256.
+MOTION, MOTION_DIGEST = "motion", "pixseek.motion"
+EMBEDDED = "embedded"
 
 #: Boxes at the top of an MP4.
 _TOP = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"uuid", b"udta", b"meta",
@@ -39,6 +45,12 @@ _MOST_BOXES = 1000
 _IDENTIFIER = b"com.apple.quicktime.content.identifier"
 _MAKER_NOTE = b"Apple iOS\0"
 _UUID = re.compile(rb"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+
+
+def moving_part(record: Record) -> tuple[str, Scalar]:
+    """Return what is equal for photos of the same content if their moving parts are, too."""
+    where = str(record.fields.get(MOTION, ""))
+    return where if where in ("", EMBEDDED) else "beside", record.fields.get(MOTION_DIGEST, "")
 
 
 def embedded_clip(path: Path | str, within: str | None = None) -> tuple[int, int] | None:
