@@ -409,7 +409,6 @@ def evaluation_to_plain(evaluation: Evaluation) -> dict[str, Any]:
         },
         "worst": [asdict(each) for each in evaluation.worst],
         "misses_that_are_copies": evaluation.copies,
-        "queries": evaluation.queries,
     }
 
 
@@ -423,7 +422,9 @@ def difference_to_plain(one: Evaluation, other: Evaluation) -> dict[str, Any]:
         for name in MEASURES:
             if name != "median_rank":
                 apart = difference(one, other, direction, name, one.seed)
-                found[direction][name] = {**asdict(apart.difference), "p": apart.p}
+                found[direction][name] = {
+                    **asdict(apart.difference), "p": apart.p, "queries": apart.queries,
+                }  # fmt: skip
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,12 +111,14 @@ def test_a_run_that_was_stopped_goes_on_and_a_damaged_file_is_written_again(
             evaluate(library, on_progress=stop)
         assert len(embedded) == 32
         whole = evaluate(library)
-        assert len(embedded) == 50
+        assert len(embedded) == 50 + 2  # the first of each block that was kept
+        looked = 2
         files = sorted((tmp_path / "a.lib" / "evaluation").iterdir())
         assert len(files) == 4
         files[0].write_bytes(files[0].read_bytes()[:100])
         assert evaluate(library).measures == whole.measures
-        assert len(embedded) in (52, 66)  # the last block has 2
+        # The first caption of each block is embedded again, and those of the damaged one.
+        assert 50 + 3 + 2 <= len(embedded) - looked <= 50 + 3 + 16
 
 
 def test_models_are_compared_on_a_source(
@@ -158,7 +161,7 @@ def test_the_library_is_measured_without_a_source(
     assert "pixseek evaluate SOURCE --models A,B" in wrong.output
 
 
-def test_evaluations_of_other_captions_are_not_compared(
+def test_evaluations_are_compared_by_the_captions_that_both_have(
     stripes: Path, tmp_path: Path, tiny: TinyEncoder
 ) -> None:
     del tiny
@@ -166,9 +169,34 @@ def test_evaluations_of_other_captions_are_not_compared(
         library.index(stripes)
         whole, some = evaluate(library), evaluate(library, "name:1*")
         apart = difference(whole, whole, "text to image", "mrr@100")
-        assert (apart.difference.value, apart.p) == (0, 1)
+        assert (apart.difference.value, apart.p, apart.queries) == (0, 1, 50)
+        common = difference(whole, some, "text to image", "mrr@100")
+        assert common.queries == 20
+        assert common.difference.value < 0  # fewer images to be found among
+        none = replace(some, queries={"text to image": ("x",), "image to text": ("x",)})
         with pytest.raises(ValueError, match="of different captions"):
-            difference(whole, some, "text to image", "mrr@100")
+            difference(whole, none, "text to image", "mrr@100")
+
+
+def test_another_text_tower_is_not_taken_for_the_old_one(
+    stripes: Path, tmp_path: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pixseek.open(tmp_path / "a.lib", model="tiny") as library:
+        library.index(stripes)
+        before = evaluate(library)
+        embed = tiny.encode_texts
+        monkeypatch.setattr(tiny, "encode_texts", lambda texts: -embed(texts))
+        assert evaluate(library).measures != before.measures
+
+
+def test_a_library_that_cannot_be_written_is_measured(
+    stripes: Path, tmp_path: Path, tiny: TinyEncoder
+) -> None:
+    del tiny
+    with pixseek.open(tmp_path / "a.lib", model="tiny") as library:
+        library.index(stripes)
+        (tmp_path / "a.lib" / "evaluation").write_text("no folder")
+        assert evaluate(library).captions == 50
 
 
 @pytest.mark.slow

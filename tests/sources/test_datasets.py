@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,59 @@ def test_shards_of_parquet_are_one_data_set(tmp_path: Path) -> None:
         {"data/train-00000-of-00002.parquet/0": {"caption": ("red wall",), "split": "train"},
          "data/train-00001-of-00002.parquet/0": {"caption": ("blue wall",), "split": "train"}}, {},
     )  # fmt: skip
+
+
+def _shard(path: Path, first: int, count: int, shade: int = 0) -> None:
+    """Write a shard of pictures of one pixel that have no names."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    rows = []
+    for n in range(first, first + count):
+        buffer = io.BytesIO()
+        Image.new("RGB", (1, 1), (n % 256, n // 256, shade)).save(buffer, "PNG")
+        rows.append({"image": {"bytes": buffer.getvalue(), "path": None}, "text": f"wall {n}"})
+    pyarrow.parquet.write_table(pa.Table.from_pylist(rows), path, row_group_size=100)
+
+
+def _pixel(content: bytes) -> tuple[int, int, int]:
+    return Image.open(io.BytesIO(content)).getpixel((0, 0))  # type: ignore[return-value]
+
+
+def test_rows_of_long_shards_keep_their_shard_and_their_picture(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    for shard in range(3):
+        _shard(tmp_path / f"train-{shard:05}-of-00003.parquet", 300 * shard, 300)
+    of = opened(Root("d", str(tmp_path), kind="dataset", options={"as": "parquet"}))
+    found = [event for event in of.scan() if isinstance(event, Candidate)]
+    keys = [f"d/train-{n // 300:05}-of-00003.parquet/{n % 300}" for n in range(900)]
+    assert [event.uri for event in found] == keys
+    again = opened(Root("d", str(tmp_path), kind="dataset", options={"as": "parquet"}))
+    for n in (0, 299, 300, 450, 899):
+        item = of.read(found[n])
+        assert item.fields["caption"] == (f"wall {n}",)
+        assert isinstance(item.content, bytes)
+        assert _pixel(item.content) == _pixel(again.open(keys[n])) == (n % 256, n // 256, 0)
+
+
+def test_shards_that_come_or_change_are_seen_by_a_source_that_is_kept(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    first, second = (tmp_path / f"train-{n:05}-of-00002.parquet" for n in range(2))
+    _shard(first, 0, 5)
+    of = opened(Root("d", str(tmp_path), kind="dataset", options={"as": "parquet"}))
+    (event, *_) = (each for each in of.scan() if isinstance(each, Candidate))
+    assert _pixel(of.open(event.uri)) == (0, 0, 0)
+    _shard(second, 5, 5)
+    assert len([each for each in of.scan() if isinstance(each, Candidate)]) == 10
+    assert _pixel(of.open(f"d/{second.name}/2")) == (7, 0, 0)
+    _shard(first, 0, 6, shade=9)
+    os.utime(first, (1, 1))
+    assert len([each for each in of.scan() if isinstance(each, Candidate)]) == 11
+    assert _pixel(of.open(event.uri)) == (0, 0, 9)
+    first.unlink()
+    second.unlink()
+    with pytest.raises(SourceError):  # so that nothing is removed
+        list(of.scan())
 
 
 def test_a_cut_shard_is_a_failure_and_the_others_are_read(tmp_path: Path) -> None:

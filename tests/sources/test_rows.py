@@ -363,6 +363,32 @@ def test_separators_and_decimal_commas_of_spreadsheets(
     assert read(source(folder / "t.csv"))[0]["img/red.png"]["x"] == value
 
 
+def test_coordinates_of_three_decimals_between_semicolons_are_coordinates(folder: Path) -> None:
+    lines = "".join(
+        f"img/{c}.png;{n};11.5\n"
+        for c, n in zip(COLOURS, ("48.137", "48.1371", "47.99"), strict=True)
+    )
+    (folder / "t.csv").write_text(f"file;latitude;longitude\n{lines}")
+    assert read(source(folder / "t.csv"))[0]["img/red.png"]["latitude"] == 48.137
+
+
+def test_a_column_of_digests_is_not_taken_for_the_pictures(folder: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    rows = [
+        {"md5": bytes([n] * 16), "file": f"img/{c}.png", "caption": c}
+        for n, c in enumerate(COLOURS)
+    ]
+    schema = pa.schema([("md5", pa.binary(16)), ("file", pa.string()), ("caption", pa.string())])
+    pyarrow.parquet.write_table(pa.Table.from_pylist(rows, schema), folder / "p.parquet")
+    pyarrow.parquet.write_table(
+        pa.Table.from_pylist([{"raw": png(c), "caption": c} for c in COLOURS]), folder / "q.parquet"
+    )
+    assert read(source(folder / "p.parquet"))[0]["img/blue.png"] == {"caption": ("blue",)}
+    assert read(source(folder / "q.parquet"))[0]["2"] == {"caption": ("blue",)}
+
+
 @pytest.mark.parametrize(
     ("cell", "tags"),
     [

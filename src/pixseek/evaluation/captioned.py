@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Captions of a file of vectors: what a stopped run embeds again, at most.
 _BLOCK = 1_024
+#: The least cosine of two embeddings of one text: in another batch its last bits differ.
+_SAME = 0.9999
 #: The least images: of fewer, chance finds a tenth by itself.
 LEAST_IMAGES = 10
 
@@ -98,7 +101,9 @@ def caption_vectors(
     """Return the vectors of captions, each embedded as it is.
 
     They are kept in a folder in blocks, so another run reads them, and one that was stopped goes
-    on where it was. A block is found by the model and its texts.
+    on where it was. A block is found by the models and its texts, and used if its first caption
+    still has that vector: a text tower that was replaced may have the name of the old one. Where
+    nothing can be written, nothing is kept.
 
     Args:
         library: whose model embeds them.
@@ -115,16 +120,17 @@ def caption_vectors(
     import numpy as np
 
     blocks: list[Vectors] = []
-    fingerprint = library.encoder().fingerprint
+    towers = [library.encoder().fingerprint, library.text_model]
     for some in _blocks(captions):
-        name = hashlib.sha256("\0".join([fingerprint, *some]).encode()).hexdigest()[:32]
+        name = hashlib.sha256("\0".join([*towers, *some]).encode()).hexdigest()[:32]
         path = folder / f"{name}.npy"
         rows = _kept(path, len(some))
-        if rows is None:
+        if rows is None or not _is_of(rows[0], library.embed(texts=some[:1]).texts[0]):
             rows = library.embed(texts=some).texts
-            folder.mkdir(parents=True, exist_ok=True)
-            with files.replacing(path) as file:
-                np.save(file, rows)
+            with contextlib.suppress(OSError):
+                folder.mkdir(parents=True, exist_ok=True)
+                with files.replacing(path) as file:
+                    np.save(file, rows)
         blocks.append(rows)
         if on_progress is not None:
             done = sum(map(len, blocks))
@@ -135,6 +141,11 @@ def caption_vectors(
 def _blocks(captions: Sequence[str]) -> Iterator[list[str]]:
     for begin in range(0, len(captions), _BLOCK):
         yield list(captions[begin : begin + _BLOCK])
+
+
+def _is_of(kept: Vectors, now: Vectors) -> bool:
+    """Return whether a vector that was kept is that of the same text now."""
+    return len(kept) == len(now) and float(kept @ now) > _SAME
 
 
 def _kept(path: Path, length: int) -> Vectors | None:

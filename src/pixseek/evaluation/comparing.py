@@ -30,10 +30,12 @@ class Difference:
     Attributes:
         difference: in the mean over all queries, with its interval of 95 %.
         p: how probable a difference as large is if neither is better.
+        queries: how many both have.
     """
 
     difference: measures.Estimate
     p: float
+    queries: int
 
 
 def library_of(source: str, model: str) -> Path:
@@ -52,7 +54,9 @@ def _named(place: str) -> str:
 def difference(
     one: Evaluation, other: Evaluation, direction: Direction, measure: str, seed: int = 0
 ) -> Difference:
-    """Return how much better one evaluation is than another of the same captions.
+    """Return how much better one evaluation is than another, on the queries that both have.
+
+    An image that one model could not embed, or that was not there for it, is left out.
 
     Args:
         one: the evaluation that is asked about.
@@ -62,14 +66,21 @@ def difference(
         seed: for the draws.
 
     Raises:
-        ValueError: they are about different queries.
+        ValueError: they have no query in common.
     """
-    mine, theirs = (each.by_query[direction][measure] for each in (one, other))
-    if one.queries != other.queries:
+    import numpy as np
+
+    places = {query: n for n, query in enumerate(other.queries[direction])}
+    both = [(n, places[q]) for n, q in enumerate(one.queries[direction]) if q in places]
+    if not both:
         raise ValueError("the evaluations are of different captions")
-    groups = one.groups[direction]
-    differences = mine - theirs
+    mine, theirs = np.array(both).T
+    groups = one.groups[direction][mine]
+    differences = (
+        one.by_query[direction][measure][mine] - other.by_query[direction][measure][theirs]
+    )
     return Difference(
         measures.Bootstrap(groups, seed).mean(differences),
         measures.p_of_difference(differences, groups, seed),
+        len(both),
     )

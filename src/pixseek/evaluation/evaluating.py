@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
@@ -69,7 +68,7 @@ class Evaluation:
         took_s: seconds for the products and the places, without embedding.
         by_query: of each direction the values of each query, as of `measures.by_query`.
         groups: of each direction the image that each query is about, by its row.
-        queries: a digest of the images and their captions.
+        queries: of each direction what each query is: "URI, caption", or the URI of its image.
     """
 
     model: str
@@ -87,7 +86,7 @@ class Evaluation:
     took_s: float
     by_query: dict[Direction, dict[str, NDArray[np.float64]]]
     groups: dict[Direction, NDArray[np.int64]]
-    queries: str
+    queries: dict[Direction, tuple[str, ...]]
 
 
 def evaluate(
@@ -131,7 +130,6 @@ def evaluate(
     space = library.opened.engine.space
     assert space is not None  # there are vectors
     worst, copies = _worst(library, of, found["text to image"])
-    said = "\0".join([*of.uris, *of.captions, *map(str, of.image_of)])
     return Evaluation(
         model=space.model,
         fingerprint=space.fingerprint,
@@ -154,7 +152,13 @@ def evaluate(
         took_s=took_s,
         by_query=by_query,
         groups=groups,
-        queries=hashlib.sha256(said.encode()).hexdigest()[:16],
+        queries={
+            "text to image": tuple(
+                f"{of.uris[image]}, {said}"
+                for image, said in zip(of.image_of, of.captions, strict=True)
+            ),
+            "image to text": of.uris,
+        },
     )
 
 

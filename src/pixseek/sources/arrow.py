@@ -48,6 +48,9 @@ class ArrowTable(OneFile):
 
     def rows(self) -> Iterator[Row | BadRow]:
         """Yield the rows, without the bytes of pictures; see `Table.rows`."""
+        with self._lock:  # it is read again because it has changed, or before any picture
+            self._kept.clear()
+            self._coming = None
         for _, batch in self._batches(_BATCH, pictures=False):
             yield from (flat(row) for row in batch)
 
@@ -59,14 +62,15 @@ class ArrowTable(OneFile):
                     return _picture_in(batch[number - first])
             if self._coming is None or number < self._at or self._is_far(number):
                 self._coming, self._at = self._batches(_PICTURES, pictures=True, begin=number), 0
-            for first, batch in self._coming:
+            coming, self._coming = self._coming, None  # if it fails, another begins
+            for first, batch in coming:
                 self._at = first + len(batch)
                 self._kept[first] = batch
                 if len(self._kept) > _KEPT:
                     self._kept.popitem(last=False)
                 if first <= number < self._at:
+                    self._coming = coming
                     return _picture_in(batch[number - first])
-            self._coming = None
         return None
 
     def _is_far(self, number: int) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
@@ -28,7 +31,9 @@ class Chain:
         self.where = self.folder = where
         self._listed = listed
         self._chained: dict[str, Table] | None = None
-        self._first: list[int] = []
+        self._names: list[str] = []
+        self._stamps: list[object] = []  # of the files that are chained
+        self._first: list[int] = []  # the first row of each table that `rows` has reached
 
     @property
     def files(self) -> Sequence[Location]:
@@ -37,21 +42,32 @@ class Chain:
 
     @property
     def _tables(self) -> dict[str, Table]:
-        """The tables by the paths of their files: those of now for as long as this is used."""
+        """The tables by the paths of their files, as of the last call of `rows`."""
         if self._chained is None:
-            self._chained = {name: table_in(file) for name, file in self._listed().items()}
-            self._first = [0] * len(self._chained)
-        return self._chained
+            self._renew()
+        return self._chained or {}
+
+    def _renew(self) -> None:
+        """List the files again, and begin anew if there are others, or some have changed."""
+        listed = self._listed()
+        if not listed:  # no rows would mean that all images are gone
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.where)
+        stamps: list[object] = [(name, file.stamp()) for name, file in listed.items()]
+        if self._chained is None or stamps != self._stamps:
+            self._chained = {name: table_in(file) for name, file in listed.items()}
+            self._names = list(listed)
+            self._stamps, self._first = stamps, []
 
     def rows(self) -> Iterator[Row | BadRow]:
         """Yield the rows of all; see `Table.rows`."""
         try:
-            tables = self._tables
+            self._renew()
         except OSError as error:
             raise unreadable(self.where, error) from error
-        number = 0
-        for at, (name, table) in enumerate(tables.items()):
-            self._first[at] = number
+        number, first = 0, self._first
+        for at, (name, table) in enumerate(self._tables.items()):
+            if at == len(first):
+                first.append(number)
             splits = {"split": split} if (split := _split_of(PurePosixPath(name))) else {}
             for row in as_far(table, name):
                 said = downloaded(row)
@@ -65,7 +81,7 @@ class Chain:
 
     def part_of(self, number: int) -> int:
         """Return which file has a row; see `Table.part_of`."""
-        return max(n for n, first in enumerate(self._first) if first <= number)
+        return bisect_right(self._first, number) - 1
 
     def key_of(self, number: int) -> str:
         """Return the file and the number of the row in it."""
@@ -82,7 +98,7 @@ class Chain:
     def _at(self, number: int) -> tuple[str, int]:
         at = self.part_of(number)
         # An empty table begins where the next one does.
-        return list(self._tables)[at], number - self._first[at]
+        return self._names[at], number - self._first[at]
 
 
 def _split_of(shard: PurePosixPath) -> str:

@@ -58,14 +58,19 @@ _LIST = 100_000
 _COMMA = re.compile(r"[+-]?([1-9][0-9]{0,2}(\.[0-9]{3})+|0|[1-9][0-9]{0,17})(,[0-9]{1,18})?")
 
 
+_NONE = (math.inf, -math.inf)
+
+
+def _with(within: tuple[float, float], number: float) -> tuple[float, float]:
+    return min(within[0], number), max(within[1], number)
+
+
 class Column:
     """What is known of one column.
 
     Attributes:
         name: as the table writes it.
         count: cells that are not empty.
-        low: smallest number.
-        high: largest number.
         orders: in which its cells are dates.
     """
 
@@ -80,7 +85,8 @@ class Column:
         self._may_have_commas = is_text and has_commas
         # Tables with decimal commas are not American.
         self.orders = Orders(american=not has_commas)
-        self.name, self.count, self.low, self.high = name, 0, math.inf, -math.inf
+        self.name, self.count = name, 0
+        self._plain, self._commas = _NONE, _NONE  # ranges of the numbers, by how they are read
         self._possible: list[Kind] = ["bool", "int", "float", "time"] if is_text else ["time"]
         self._found: set[Kind] = set()
         self._words: set[str] = set()  # while all may be truth values
@@ -100,23 +106,30 @@ class Column:
             if self._may_have_commas:
                 self._may_have_commas = (number := with_comma(value)) is not None
                 if number is not None:
-                    self._range(number)
+                    self._commas = _with(self._commas, number)
             if self._possible:
                 self._possible = [kind for kind in self._possible if read(value, kind) is not None]
                 if "bool" in self._possible:
                     self._words.add(value.casefold())
                 if {"int", "float"} & {*self._possible} and value:
-                    self._range(float(value))
+                    self._plain = _with(self._plain, float(value))
             self._found.add("text")
             return
         self.count += 1
         kind = _kind_of(value)
         self._found.add(kind)
         if isinstance(value, int | float):
-            self._range(float(value))
+            self._plain = _with(self._plain, float(value))
 
-    def _range(self, number: float) -> None:
-        self.low, self.high = min(self.low, number), max(self.high, number)
+    @property
+    def low(self) -> float:
+        """The smallest number."""
+        return (self._commas if self.reading() == "comma" else self._plain)[0]
+
+    @property
+    def high(self) -> float:
+        """The largest number."""
+        return (self._commas if self.reading() == "comma" else self._plain)[1]
 
     def reading(self, asked: Order | None = None) -> Reading:
         """Return how its texts are read; "" for as they are, and for ISO dates.
@@ -268,8 +281,13 @@ def _image(sample: Sequence[Row], names: Sequence[str], by_plain: Mapping[str, s
 
     usual = [by_plain[name] for name in (*IMAGE_NAMES, *_URLS) if name in by_plain]
     pictures = [name for name in names if any(isinstance(cell, Blob) for cell in cells(name))]
-    if pictures:
-        return next((name for name in usual if name in pictures), pictures[0])
+    for name in pictures:
+        is_named = name in usual or is_image_name(f"x.{plain_name(name)}")  # img2dataset has "jpg"
+        if is_named or any(isinstance(cell, Blob) and cell.name for cell in cells(name)):
+            return name
+    # Bytes under any other name may be a digest: a column that names images comes before them.
+    if pictures and not any(_is_path(cell) or _is_url(cell) for n in usual for cell in cells(n)):
+        return pictures[0]
     for is_one in (_is_path, _is_url):
         for name in (*usual, *names):
             found = cells(name)

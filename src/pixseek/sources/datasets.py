@@ -20,8 +20,8 @@ from pixseek.sources.captions import NUMBERED
 from pixseek.sources.cells import rows_of_cells
 from pixseek.sources.chained import Chain, as_far, downloaded
 from pixseek.sources.columns import Roles, read
-from pixseek.sources.locations import LocalFile, Location
-from pixseek.sources.parquet_shards import RemoteShards, in_parquet, parquet_of
+from pixseek.sources.locations import LocalFile
+from pixseek.sources.parquet_shards import RemoteShards, files_here, in_parquet, parquet_of
 from pixseek.sources.remote_files import Network, is_remote
 from pixseek.sources.rows import RowSource
 from pixseek.sources.tables import table_in
@@ -431,9 +431,9 @@ def opened(root: Root) -> RowSource:
             "Nothing was removed. Bring them back; or index it as any folder: --as folder",
         )  # fmt: skip
     images = Path(root.options.get("images") or root.path)
-    files_of: dict[str, Location] = {each: LocalFile(root.path / each) for each in found}
+
     table: Table = (
-        Chain(root.where, lambda: files_of)
+        Chain(root.where, lambda: files_here(root.path, layout.files(root.path, _names(root.path))))
         if layout.rows is None
         else _Folder(root.path, [root.path / each for each in found], layout, images)
     )

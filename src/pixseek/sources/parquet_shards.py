@@ -7,8 +7,9 @@ import re
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
-from pixseek.sources.locations import Location
+from pixseek.sources.locations import LocalFile, Location
 from pixseek.sources.remote_files import Network, RemoteFiles
 from pixseek.sources.remote_reading import FRESH_S, RemoteFile
 from pixseek.types import Recognised
@@ -24,6 +25,11 @@ def parquet_of(names: Iterable[str], below: str = "") -> list[str]:
         below: what is put before each, such as "data/".
     """
     return [below + name for name in sorted(names) if _OF.fullmatch(name)]
+
+
+def files_here(folder: Path, names: Iterable[str]) -> dict[str, Location]:
+    """Return files on this machine by their paths in a folder."""
+    return {name: LocalFile(folder / name) for name in names}
 
 
 def in_parquet(address: str) -> Recognised:
