@@ -658,7 +658,7 @@ def test_without_arguments_help_is_shown(run: Run) -> None:
 
 def test_help_lists_commands_in_order_of_use(run: Run) -> None:
     text = run("--help").stdout
-    hidden = ("embed", "vespa", "trust", "completion", "version")
+    hidden = ("embed", "vespa", "trust", "completion", "version", "help")
     order = [text.index(f"\n  {name} ") for name in COMMANDS if name not in hidden]
     assert order == sorted(order)
 

@@ -32,6 +32,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     cls=Command,
     section="Try it, set it up",
     short_help="Explain a command, the common options, or the exit codes.",
+    hidden=True,  # the last line of the list names it, and the list of commands is full
     examples=(
         ("pixseek help search", "the same as pixseek search --help"),
         ("pixseek help options", "the options of all commands"),
