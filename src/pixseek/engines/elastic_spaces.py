@@ -63,7 +63,7 @@ class ElasticSpaces:
     def spaces(self) -> list[Space]:
         if (begun := self._memory.begun) is not None:
             return list(begun.spaces)
-        # A closed index is no less the active one; what reads it says that it is closed.
+        # A closed index may be the active one, too; what reads it says that it is closed.
         kind = f"mappings.properties.{self._dialect.vector}.type"
         path = (
             f"/{self._alias('*')}?expand_wildcards=open,closed"

@@ -72,7 +72,7 @@ class PackedTar:
 
     A run asks for members nearly in their order, from several threads. One stream goes through the
     archive, and keeps what it passes until it is asked for, up to a limit. Who asks for a member
-    that was passed and is no longer kept lets it begin again.
+    that was passed and dropped since lets it begin again.
     """
 
     is_packed = True
