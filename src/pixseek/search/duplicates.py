@@ -102,7 +102,7 @@ class Pictures:
 def exact(engine: Engine) -> Iterator[DuplicateGroup]:
     """Yield the groups of files with the same content, by the URI of the one to keep.
 
-    A live photo and its picture without the clip are no such group.
+    A live photo and its picture without the clip do not make such a group.
     """
     ids: dict[tuple[str, object], list[str]] = {}
     for records, _ in engine.export(_BATCH):
@@ -274,7 +274,7 @@ class _Copies:
     def join_films(self, pairs: Iterable[tuple[Record, Record]]) -> None:
         """Join videos that were made from one another, once all that are equal are joined.
 
-        A clip may be cut out of two films, which are no copies of each other. So it, with its own
+        A clip may be cut out of two films, which are not copies of each other. So it, with its own
         copies, is joined to one of them, the longest.
 
         Args:

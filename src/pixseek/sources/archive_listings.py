@@ -73,7 +73,7 @@ class Held:
         return self._path.parent / shard if shard else self._path
 
     def keep_descriptions(self) -> None:
-        """Keep the descriptions in packed archives when these are listed from now on."""
+        """Keep the descriptions in packed archives whenever these are listed."""
         if kind_of(self._path.name) != "zip":
             self._descriptions = Descriptions()
 
